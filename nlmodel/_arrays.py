@@ -1,0 +1,152 @@
+"""The one door to array libraries: which library an array belongs to, and whether it may pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_torch_array
+
+from nlmodel.errors import ChoiceError, DomainError, DtypeError, NonFiniteError, ShapeError
+
+
+Array: TypeAlias = Any
+"""An array of any library with an array-API namespace: NumPy, torch, array-api-strict."""
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array-API namespace that all `arrays` share; `DtypeError` when there is none."""
+    try:
+        return array_namespace(*arrays)
+    except TypeError as error:
+        kinds = ", ".join(sorted({f"{type(a).__module__}.{type(a).__name__}" for a in arrays}))
+        raise DtypeError(
+            "expected arrays of one library",
+            got=kinds,
+            why="results are returned in the library, on the device and in the dtype of the input",
+            fix="convert with numpy.asarray(x, dtype=float) or torch.as_tensor(x)",
+        ) from error
+
+
+def check_array(
+    x: Array,
+    name: str,
+    *,
+    ndim: int | None = None,
+    min_ndim: int = 0,
+    finite: bool = True,
+    complex_ok: bool = False,
+) -> Array:
+    """Return `x` unchanged when it is a non-empty finite floating array of the wanted rank."""
+    xp = namespace(x)
+    kinds = ("real floating", "complex floating") if complex_ok else ("real floating",)
+    if not xp.isdtype(x.dtype, kinds):
+        raise DtypeError(
+            f"{name} must be a {'real or complex ' if complex_ok else 'real '}floating-point array",
+            got=f"dtype {x.dtype}",
+            why="nothing is cast silently",
+            fix=f"pass {name} in float64 or float32",
+        )
+    if (ndim is not None and x.ndim != ndim) or x.ndim < min_ndim:
+        wanted = f"{ndim}" if ndim is not None else f"at least {min_ndim}"
+        raise ShapeError(f"{name} must have {wanted} dimensions", got=f"shape {tuple(x.shape)}")
+    if 0 in x.shape:
+        raise ShapeError(f"{name} must not be empty", got=f"shape {tuple(x.shape)}")
+    if finite and not bool(xp.all(xp.isfinite(x))):
+        raise NonFiniteError(
+            f"{name} must be finite",
+            got="NaN or infinity among its entries",
+            why="one bad entry reaches every position through the affinity",
+            fix=f"clean {name} before the call",
+        )
+    return x
+
+
+def check_square(x: Array, name: str) -> Array:
+    """Return `x` when its last two dimensions are equal."""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ShapeError(
+            f"{name} must be square in its last two dimensions",
+            got=f"shape {tuple(x.shape)}",
+            why="rows are receivers i, columns senders j of one and the same set of positions",
+        )
+    return x
+
+
+def check_alike(**arrays: Array) -> Any:
+    """The shared namespace, after checking that library, dtype and device agree."""
+    xp = namespace(*arrays.values())
+    (first, reference), *rest = arrays.items()
+    for name, x in rest:
+        if x.dtype != reference.dtype or device(x) != device(reference):
+            raise DtypeError(
+                f"{name} and {first} must share dtype and device",
+                got=f"{name}: {x.dtype} on {device(x)}, {first}: {reference.dtype} on {device(reference)}",
+                why="nothing is cast or moved silently",
+                fix=f"convert {name} to the dtype and device of {first}",
+            )
+    return xp
+
+
+def check_choice(value: object, name: str, choices: Collection[str]) -> str:
+    """Return `value` when it is one of `choices`."""
+    if value not in choices:
+        raise ChoiceError(f"{name} must be one of {', '.join(map(repr, choices))}", got=repr(value))
+    return str(value)
+
+
+def check_number(
+    value: float, name: str, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+) -> float:
+    """Return `value` as a float when it is a finite number in (above, below) and >= at_least."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise DtypeError(f"{name} must be a real number", got=f"{type(value).__name__} {value!r}")
+    if not math.isfinite(value):
+        raise NonFiniteError(f"{name} must be finite", got=value)
+    if not (above < value < below and value >= at_least):
+        wanted = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
+        wanted += [f"< {below:g}"] * (below < math.inf)
+        raise DomainError(f"{name} must be {' and '.join(wanted)}", got=value)
+    return float(value)
+
+
+def check_count(value: int, name: str, *, at_least: int = 0) -> int:
+    """Return `value` as an int when it is a whole number of at least `at_least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise DtypeError(f"{name} must be a whole number", got=f"{type(value).__name__} {value!r}")
+    if value < at_least:
+        raise DomainError(f"{name} must be at least {at_least}", got=int(value))
+    return int(value)
+
+
+def eps(x: Array) -> float:
+    """Machine epsilon of the dtype of `x`."""
+    return float(namespace(x).finfo(x.dtype).eps)
+
+
+def to_numpy(x: Array) -> np.ndarray:
+    """A NumPy array with the values of `x`, detached from any graph and on the host."""
+    if is_torch_array(x):
+        x = x.detach().cpu()
+    return np.asarray(x)
+
+
+def like(values: Iterable[float] | np.ndarray, x: Array) -> Array:
+    """`values` as an array of the library, dtype and device of `x`."""
+    return namespace(x).asarray(values, dtype=x.dtype, device=device(x))
+
+
+def transpose(x: Array) -> Array:
+    """The last two dimensions exchanged."""
+    return namespace(x).matrix_transpose(x)
+
+
+def log_sum_exp(x: Array, axis: int = -1) -> Array:
+    """log(sum(exp(x))) along `axis`, without overflow; -inf where every entry is -inf."""
+    xp = namespace(x)
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True))
+    return xp.squeeze(total + top, axis=axis)
