@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Collection, Iterable
 from typing import Any, TypeAlias
 
@@ -126,11 +127,22 @@ def eps(x: Array) -> float:
     return float(namespace(x).finfo(x.dtype).eps)
 
 
+def dtype_eps(dtype: Any) -> float:
+    """Machine epsilon of a dtype of any library, found by its name."""
+    name = dtype if isinstance(dtype, (type, np.dtype)) else str(dtype).rsplit(".", 1)[-1]
+    return float(np.finfo(name).eps)
+
+
 def to_numpy(x: Array) -> np.ndarray:
     """A NumPy array with the values of `x`, detached from any graph and on the host."""
     if is_torch_array(x):
         x = x.detach().cpu()
     return np.asarray(x)
+
+
+def scalar(x: Array) -> float:
+    """The value of a one-element array, detached from any graph."""
+    return float(to_numpy(x))
 
 
 def like(values: Iterable[float] | np.ndarray, x: Array) -> Array:
@@ -150,3 +162,20 @@ def log_sum_exp(x: Array, axis: int = -1) -> Array:
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True))
     return xp.squeeze(total + top, axis=axis)
+
+
+def sparse_csr_matmul(csr: Any, Z: Array) -> Array:
+    """A SciPy CSR array times a NumPy or torch matrix, in the library of `Z`; torch gradients flow to `Z`."""
+    if not is_torch_array(Z):
+        return csr @ Z
+    xp = namespace(Z)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        matrix = xp.sparse_csr_tensor(
+            xp.asarray(csr.indptr, device=device(Z)),
+            xp.asarray(csr.indices, device=device(Z)),
+            xp.asarray(csr.data, dtype=Z.dtype, device=device(Z)),
+            size=csr.shape,
+            check_invariants=False,
+        )
+        return matrix @ Z

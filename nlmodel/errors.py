@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class NlmodelError(Exception):
     """Base of every error that nlmodel raises on purpose.
@@ -51,7 +53,15 @@ class NotReversibleError(DomainError):
 
 
 class UnstableStepError(NlmodelError, ArithmeticError):
-    """A time step beyond the stability bound of its method."""
+    """A time step beyond the stability bound of its method; `trajectory` is the run until then, if it had begun."""
+
+    trajectory: Any = None
+
+
+class BlowUpError(NlmodelError, ArithmeticError):
+    """A run whose state is no longer finite or has outgrown its limit; `trajectory` is the run until then."""
+
+    trajectory: Any = None
 
 
 class UnstableStepWarning(UserWarning):

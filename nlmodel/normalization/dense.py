@@ -1,0 +1,164 @@
+"""Normalisation of a dense affinity of any library, given as itself or as its logarithm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nlmodel._arrays import (
+    Array,
+    check_alike,
+    check_array,
+    check_number,
+    check_square,
+    device,
+    eps,
+    like,
+    log_sum_exp,
+    namespace,
+    scalar,
+    transpose,
+)
+from nlmodel.errors import DomainError, ShapeError
+from nlmodel.normalization.potentials import potentials
+from nlmodel.normalization.row_sums import check_positive, log_of_row_sums
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """The averaging matrix K of a dense affinity, with the fields of `Potentials`."""
+
+    K: Array
+    degree: Array
+    exit_rate: Array
+    measure: Array | None
+    how: str
+    keeps: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Normalized(how={self.how!r}, shape={tuple(self.K.shape)}, keeps={sorted(self.keeps)})"
+
+
+def normalize(
+    omega: Array,
+    how: str = "row",
+    *,
+    log: bool = False,
+    weights: float | Array | None = None,
+    alpha: float = 1.0,
+) -> Normalized:
+    """K of a dense affinity, with its degree and the measure in which it is self-adjoint.
+
+        K = D^{-1} omega ("row"),  D^{-1/2} omega D^{-1/2} ("symmetric"),  diag(d) omega diag(d) ("sinkhorn")
+
+    Tao et al. 2018, eq. (9) for "row"; `potentials` lists all five with their measures.
+
+    Parameters
+    ----------
+    omega : (..., M, M) array; its logarithm when `log` is true (-inf stands for a zero affinity).
+    how : "none", "row", "symmetric", "sinkhorn" or "alpha".
+    weights : quadrature weights, a positive number or an (M,) array; default 1.
+    alpha : exponent of the diffusion-maps normalisation, used by "alpha" only.
+
+    Cost: O(M^2) time and memory; "sinkhorn" O(M^2) per iteration, typically tens of them.
+    """
+    check_dense(omega, log=log)
+    sums = DenseRowSums(omega, log)
+    found = potentials(
+        sums,
+        how,
+        log_weights_of(weights, omega),
+        symmetric=is_symmetric(omega),
+        nonnegative=log or is_nonnegative(omega),
+        alpha=alpha,
+    )
+    K = rescale(omega, found.left, found.right, log=log)
+    return Normalized(K, found.degree, found.exit_rate, found.measure, found.how, found.keeps)
+
+
+@dataclass(frozen=True)
+class DenseRowSums:
+    """Row sums of a dense affinity, given as omega or as log omega."""
+
+    omega: Array
+    log: bool
+
+    def row_sums(self, weights: Array) -> Array:
+        xp = namespace(self.omega)
+        omega = exponential(self.omega) if self.log else self.omega
+        return xp.matmul(omega, weights[..., None])[..., 0]
+
+    def log_row_sums(self, log_weights: Array) -> Array:
+        if not self.log:
+            return log_of_row_sums(self.row_sums, log_weights)
+        found = log_sum_exp(self.omega + log_weights[..., None, :])
+        return check_positive(found, namespace(found).isfinite(found))
+
+
+def rescale(omega: Array, left: Array, right: Array, *, log: bool = False) -> Array:
+    """exp(left_i) omega_ij exp(right_j), with the exponents added first when omega is given as a logarithm."""
+    xp = namespace(omega)
+    if log:
+        return exponential(omega + left[..., :, None] + right[..., None, :])
+    return xp.exp(left)[..., :, None] * omega * xp.exp(right)[..., None, :]
+
+
+def exponential(logits: Array) -> Array:
+    """exp(logits), or a `DomainError` that names the largest logit where the result would overflow."""
+    xp = namespace(logits)
+    largest, limit = scalar(xp.max(logits)), math.log(float(xp.finfo(logits.dtype).max))
+    if not largest <= limit:
+        raise DomainError(
+            "exp() of the affinity overflows",
+            got=f"largest logit {largest:.6g} in {logits.dtype}, whose limit is {limit:.6g}",
+            why="an unnormalised exponential affinity has no finite value there",
+            fix='use normalize="row", "symmetric", "sinkhorn" or "alpha", which work on logarithms,'
+            " or scale the features",
+        )
+    return xp.exp(logits)
+
+
+def check_dense(omega: Array, *, log: bool = False) -> Array:
+    """Return `omega` when it is a square, non-empty, finite affinity (or a logarithm of one, below +inf)."""
+    check_square(check_array(omega, "omega", min_ndim=2, finite=not log), "omega")
+    if log:
+        xp = namespace(omega)
+        if bool(xp.any(xp.isnan(omega))) or bool(xp.any(omega == xp.inf)):
+            raise DomainError("log omega must be below +inf and not NaN", got="NaN or +inf among its entries")
+    return omega
+
+
+def is_symmetric(omega: Array) -> bool:
+    """Whether the symmetry defect is within 16 eps of the largest entry."""
+    xp = namespace(omega)
+    bounded = xp.where(xp.isfinite(omega), omega, xp.zeros_like(omega))
+    same_support = bool(xp.all(xp.isfinite(omega) == transpose(xp.isfinite(omega))))
+    defect = xp.max(xp.abs(bounded - transpose(bounded)))
+    return same_support and scalar(defect) <= 16 * eps(omega) * scalar(xp.max(xp.abs(bounded)))
+
+
+def is_nonnegative(omega: Array) -> bool:
+    """Whether every entry is >= 0, exactly."""
+    return bool(namespace(omega).all(omega >= 0))
+
+
+def log_weights_of(weights: float | Array | None, reference: Array) -> Array:
+    """log of the quadrature weights as an (M,) array beside `reference` (..., M, M)."""
+    xp = namespace(reference)
+    size = reference.shape[-1]
+    if weights is None:
+        return xp.zeros((size,), dtype=reference.dtype, device=device(reference))
+    if isinstance(weights, int | float):
+        return xp.log(like([check_number(weights, "weights", above=0.0)] * size, reference))
+    return xp.log(_checked_weights(weights, reference, size))
+
+
+def _checked_weights(weights: Array, reference: Array, size: int) -> Array:
+    check_array(weights, "weights", ndim=1)
+    xp = check_alike(omega=reference, weights=weights)
+    if weights.shape[0] != size:
+        raise ShapeError("weights must have one entry a position", got=f"{weights.shape[0]} for {size} positions")
+    if not bool(xp.all(weights > 0)):
+        smallest = f"smallest {scalar(xp.min(weights)):.6g}"
+        raise DomainError("weights must be positive", got=smallest, why="they are cell volumes")
+    return weights

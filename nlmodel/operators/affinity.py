@@ -1,0 +1,41 @@
+"""The raw affinity omega as an operator that can be rescaled: what every representation shares."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from nlmodel._arrays import Array
+from nlmodel.normalization import log_of_row_sums
+from nlmodel.operators.linear_map import LinearMap
+
+
+class Affinity(LinearMap):
+    """omega in one representation (`storage`), square, with what is known of it.
+
+    `rescaled(left, right)` gives exp(left_i) omega_ij exp(right_j) in the same representation: with the
+    potentials of a normalisation this is the averaging matrix K.
+    """
+
+    storage: str
+    symmetric: bool | None
+    nonnegative: bool
+
+    @abstractmethod
+    def rescaled(self, left: Array, right: Array) -> Affinity:
+        """exp(left_i) omega_ij exp(right_j)."""
+
+    @abstractmethod
+    def diagonal(self) -> Array:
+        """omega_ii, (..., M)."""
+
+    @abstractmethod
+    def log_weights(self, weights: float | Array | None) -> Array:
+        """log of the quadrature weights, (M,), in the library of the representation."""
+
+    def row_sums(self, weights: Array) -> Array:
+        """sum_j omega_ij w_j."""
+        return self.apply(weights[..., None])[..., 0]
+
+    def log_row_sums(self, log_weights: Array) -> Array:
+        """log sum_j omega_ij exp(b_j); `NormalizationError` where the sum is not positive."""
+        return log_of_row_sums(self.row_sums, log_weights)

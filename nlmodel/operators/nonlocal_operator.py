@@ -1,0 +1,271 @@
+"""The nonlocal operator L = K - diag(exit rate), one value whatever the representation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from nlmodel._arrays import Array, check_array, check_choice, namespace
+from nlmodel.errors import ChoiceError, NotReversibleError
+from nlmodel.kernels import Kernel, RadialKernel, as_kernel
+from nlmodel.normalization import HOW, Potentials, potentials
+from nlmodel.operators.affinity import Affinity
+from nlmodel.operators.algebra import Diagonal, Product
+from nlmodel.operators.dense import DenseAffinity
+from nlmodel.operators.grid import GridAffinity, checked_grid
+from nlmodel.operators.linear_map import LinearMap, match
+from nlmodel.operators.sparse import SparseAffinity
+
+
+STORAGES = ("auto", "dense", "sparse")
+SPARSE_FROM = 1000  # positions; below, a dense matrix is smaller than 8 MB and faster
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NonlocalOperator(LinearMap):
+    """L = K - diag(exit rate): the generator of nonlocal diffusion on M positions.
+
+        (L Z)_i = sum_j K_ij Z_j - r_i Z_i          Tao et al. 2018, eqs (8), (14), (24)
+
+    With a row-stochastic K (normalisations "row", "sinkhorn", "alpha") r_i = 1; unnormalised, r_i = sum_j K_ij.
+    Either way L 1 = 0: constants are steady.
+
+    Make one with `from_affinity`, `from_points` or `on_grid`.
+
+    Attributes
+    ----------
+    averaging : K as a `LinearMap`.
+    potentials : the normalisation, with `degree`, `exit_rate`, `measure`, `keeps`.
+    """
+
+    averaging: Affinity
+    potentials: Potentials
+
+    @classmethod
+    def from_affinity(
+        cls,
+        omega: Any,
+        normalize: str = "row",
+        *,
+        log: bool = False,
+        weights: float | Array | None = None,
+        alpha: float = 1.0,
+    ) -> NonlocalOperator:
+        """From an affinity matrix: a dense (..., M, M) array of any library, or a SciPy sparse matrix.
+
+        Parameters
+        ----------
+        omega : the affinity, or its logarithm when `log` is true (dense only).
+        normalize : "none", "row", "symmetric", "sinkhorn" or "alpha".
+        weights : quadrature weights, a positive number or an (M,) array; default 1.
+        alpha : exponent of "alpha".
+        """
+        check_choice(normalize, "normalize", HOW)
+        affinity = SparseAffinity.from_matrix(omega) if issparse(omega) else DenseAffinity.from_array(omega, log=log)
+        return cls._normalized(affinity, normalize, weights, alpha)
+
+    @classmethod
+    def from_points(
+        cls,
+        X: Array,
+        kernel: Kernel | Callable[[Array, Array], Array],
+        normalize: str = "row",
+        *,
+        storage: str = "auto",
+        weights: float | Array | None = None,
+        alpha: float = 1.0,
+    ) -> NonlocalOperator:
+        """From points or features X of shape (..., M, D) and a kernel, omega_ij = kernel(X_i, X_j).
+
+        Parameters
+        ----------
+        storage : "dense", "sparse" (NumPy points and a kernel with a finite horizon), or "auto": sparse where
+            that is possible and M >= 1000, else dense.  What was chosen is `op.storage`.
+        weights : cell volumes for a quadrature of the integral operator; default 1.
+        """
+        check_choice(normalize, "normalize", HOW)
+        check_choice(storage, "storage", STORAGES)
+        kernel = as_kernel(kernel)
+        check_array(X, "X", min_ndim=2)
+        if storage == "auto":
+            local = isinstance(kernel, RadialKernel) and np.isfinite(kernel.horizon)
+            storage = (
+                "sparse" if local and isinstance(X, np.ndarray) and X.ndim == 2 and len(X) >= SPARSE_FROM else "dense"
+            )
+        if storage == "sparse":
+            affinity: Affinity = SparseAffinity.from_points(X, kernel)
+        else:
+            values = kernel.log(X) if kernel.exponential else kernel(X)
+            affinity = DenseAffinity.from_array(
+                values, log=kernel.exponential, symmetric=kernel.symmetric, nonnegative=kernel.nonnegative
+            )
+        return cls._normalized(affinity, normalize, weights, alpha)
+
+    @classmethod
+    def on_grid(
+        cls,
+        shape: int | tuple[int, ...],
+        kernel: RadialKernel,
+        spacing: float | tuple[float, ...],
+        *,
+        boundary: str = "periodic",
+        normalize: str = "none",
+        weights: float | Array | None = None,
+        alpha: float = 1.0,
+        dtype: Any = np.float64,
+    ) -> NonlocalOperator:
+        """On a uniform grid, by FFT; fields have M = prod(shape) rows in C order.
+
+        Parameters
+        ----------
+        kernel : spatial kernel of dimension len(shape).
+        spacing : cell size, one number or one an axis; the cell volume is the default quadrature weight, so that
+            with normalize="none" L approximates int rho(x, y) (z(y) - z(x)) dy.
+        boundary : "periodic" or "free" (pairs inside the domain only: nonlocal Neumann).
+        """
+        check_choice(normalize, "normalize", HOW)
+        grid, steps = checked_grid(shape, spacing)
+        return cls._normalized(GridAffinity.build(grid, kernel, steps, boundary, dtype), normalize, weights, alpha)
+
+    @classmethod
+    def _normalized(cls, affinity: Affinity, how: str, weights: float | Array | None, alpha: float) -> NonlocalOperator:
+        found = potentials(
+            affinity,
+            how,
+            affinity.log_weights(weights),
+            symmetric=bool(affinity.symmetric),
+            nonnegative=affinity.nonnegative,
+            alpha=alpha,
+        )
+        return cls(affinity.rescaled(found.left, found.right), found)
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.averaging.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.averaging.dtype
+
+    @property
+    def storage(self) -> str:
+        """The representation: "dense", "sparse" or "grid"."""
+        return self.averaging.storage
+
+    @property
+    def normalize(self) -> str:
+        """The name of the normalisation."""
+        return self.potentials.how
+
+    @property
+    def keeps(self) -> frozenset[str]:
+        """Names of the theorems that hold, see `Potentials`."""
+        return self.potentials.keeps
+
+    @property
+    def degree(self) -> Array:
+        """C_i = sum_j omega_ij w_j of the raw affinity, (..., M).  Tao et al. 2018, eq. (9)."""
+        return self.potentials.degree
+
+    @property
+    def exit_rate(self) -> Array:
+        """What L subtracts on the diagonal, (..., M)."""
+        return self.potentials.exit_rate
+
+    @property
+    def measure(self) -> Array | None:
+        """Positive weights m with m_i K_ij = m_j K_ji, or None when none is known."""
+        return self.potentials.measure
+
+    @property
+    def reversible(self) -> bool:
+        """Whether a measure is known in which L is self-adjoint."""
+        return self.measure is not None
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether every K_ij >= 0."""
+        return self.averaging.nonnegative
+
+    def __repr__(self) -> str:
+        return (
+            f"NonlocalOperator(shape={self.shape}, storage={self.storage!r}, normalize={self.normalize!r}, "
+            f"dtype={self.dtype}, reversible={self.reversible})"
+        )
+
+    # ------------------------------------------------------------------ what it does
+
+    def apply(self, Z: Array) -> Array:
+        return self.averaging.apply(Z) - match(self.exit_rate, Z)[..., None] * Z
+
+    def apply_transposed(self, Z: Array) -> Array:
+        return self.averaging.apply_transposed(Z) - match(self.exit_rate, Z)[..., None] * Z
+
+    def average(self, Z: Array) -> Array:
+        """K Z."""
+        return self.checked(self.averaging.apply, Z, self.size)
+
+    def diagonal(self) -> Array:
+        """K_ii, (..., M)."""
+        return self.averaging.diagonal()
+
+    def identity(self, size: int) -> Array:
+        return self.averaging.identity(size)
+
+    def adjoint(self, measure: Array | None = None) -> LinearMap:
+        """L* = diag(1/m) L^T diag(m), the adjoint in <Y, Z>_m = sum_i m_i Y_i . Z_i.
+
+        `measure` defaults to the operator's own, in which L* = L; pass the stationary law of a chain that is not
+        reversible to get the generator of its time reversal.
+        """
+        m = self._measure("adjoint") if measure is None else check_array(measure, "measure", min_ndim=1)
+        return Product(Diagonal(1 / m), Product(self.T, Diagonal(m)))
+
+    def inner(self, Y: Array, Z: Array) -> Array:
+        """<Y, Z>_m = sum_i m_i Y_i . Z_i, summed over positions and channels."""
+        xp = namespace(Y, Z)
+        m = match(self._measure("inner"), Z)
+        return xp.sum(m * Y * Z, axis=-1) if Z.ndim == 1 else xp.sum(m[..., None] * Y * Z, axis=(-2, -1))
+
+    def mean(self, Z: Array) -> Array:
+        """The mean in the measure, sum_i m_i Z_i / sum_i m_i, (..., C): what the flow of L conserves."""
+        return self.checked(self._mean, Z, self.size)
+
+    def _mean(self, Z: Array) -> Array:
+        xp = namespace(Z)
+        m = match(self._measure("mean"), Z)[..., None]
+        return xp.sum(m * Z, axis=-2) / xp.sum(m, axis=-2)
+
+    def energy(self, Z: Array) -> Array:
+        """-<Z, L Z>_m; where constants are steady this is (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2 >= 0."""
+        return -self.inner(Z, self @ Z)
+
+    def symmetrized(self) -> LinearMap:
+        """M^{1/2} K M^{-1/2} with M = diag(m): symmetric, with the eigenvalues of K."""
+        xp = namespace(self.potentials.left)
+        half = xp.log(self._measure("symmetrized")) / 2
+        return self.averaging.rescaled(half, -half)
+
+    def to_csr(self) -> Any:
+        """L as a SciPy CSR array, for sparse storage."""
+        from scipy.sparse import diags_array
+
+        if not isinstance(self.averaging, SparseAffinity):
+            raise ChoiceError("to_csr needs sparse storage", got=f"storage {self.storage!r}", fix="use to_dense()")
+        return (self.averaging.matrix - diags_array(np.asarray(self.exit_rate))).tocsr()
+
+    def _measure(self, wanted: str) -> Array:
+        if self.measure is None:
+            raise NotReversibleError(
+                f"{wanted} needs a measure in which the operator is self-adjoint",
+                got="an affinity that is not symmetric",
+                why="energy, weighted mean and real spectrum hold in that measure",
+                fix="use a symmetric kernel (theta = phi), average omega with its transpose, or pass a measure",
+            )
+        return self.measure
