@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from nlmodel._arrays import Array, check_array, check_square, eps, to_numpy
+from nlmodel._arrays import Array, check_array, check_square, dtype_eps, to_numpy
 from nlmodel.errors import ConvergenceError, DomainError, ShapeError
 
 
@@ -110,9 +110,14 @@ class AssumptionReport:
                 "(10) Hilbert-Schmidt norm",
                 self.hilbert_schmidt,
                 bounded,
-                "vacuous without refinement",
+                "finite for every matrix; only a bound that stays under refinement says anything",
             ),
-            ("sup row sum", self.sup_row_sum, bounded, "bounded under refinement: L is bounded (Schur)"),
+            (
+                "sup row sum",
+                self.sup_row_sum,
+                bounded,
+                "sup_x int |rho(x, y)| dy; where it stays bounded under refinement, L is bounded (Schur)",
+            ),
             ("sup column sum", self.sup_column_sum, bounded, "the same for the transpose"),
             (
                 "positive row sums",
@@ -168,7 +173,7 @@ def check_assumptions(omega: Array, *, weights: Array | None = None) -> Assumpti
     """
     matrix = _matrix(omega)
     size = matrix.shape[0]
-    tolerance = 4.0 * size * eps(np.empty(0, dtype=matrix.dtype))
+    tolerance = 4.0 * size * dtype_eps(matrix.dtype)
     volumes = _volumes(weights, size)
     entries = matrix.data if sparse.issparse(matrix) else matrix
     if not np.all(np.isfinite(entries)):

@@ -12,7 +12,7 @@ SERIES_BELOW = 2.0
 """Up to here the series, whose terms cancel to no less than a half; beyond, 1 - Lambda > 1/3."""
 
 TERMS = 14
-"""(SERIES_BELOW/2)^(2n) / (n! (1/2)_n) < 2^-53 from n = 11 on."""
+"""(SERIES_BELOW/2)^(2n) / (n! (1/2)_n) < 2^-53 from n = 12 on."""
 
 
 def one_minus_lambda(z: np.ndarray, dim: int) -> np.ndarray:

@@ -1,0 +1,102 @@
+"""The symmetric form of a reversible chain, and both ends of its spectrum when it is large and sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from nlmodel.errors import ConvergenceError, DomainError, NotReversibleError
+from nlmodel.markov.balance import balance
+from nlmodel.markov.matrix import Matrix, as_csr, off_diagonal, row_sums
+from nlmodel.markov.stationary import factorize
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetricForm:
+    """S = D^{1/2} P D^{-1/2} with D = diag(pi) of a reversible chain: symmetric, with the eigenvalues of P.
+
+    Detailed balance gives S_ij = sqrt(P_ij P_ji), so that neither pi nor a quotient of small numbers is
+    needed.
+
+    Attributes
+    ----------
+    matrix : S, float64, in the storage of P.
+    exits : (M,) 1 - P_ii, as the sum of the other entries of the row.
+    root : (M,) sqrt(pi), the eigenvector of 1 (of norm 1); one tree's measure if there are several
+        components.
+    components : the multiplicity of the eigenvalue 1.
+    """
+
+    matrix: Matrix
+    exits: np.ndarray
+    root: np.ndarray
+    components: int
+
+
+def symmetric_form(A: Matrix) -> SymmetricForm:
+    """The symmetric form of a checked transition matrix; `NotReversibleError` when it has none."""
+    csr = as_csr(A)
+    if csr.shape[0] < 2:
+        raise DomainError("a spectral gap needs at least 2 states", got=f"{csr.shape[0]} state")
+    found = balance(csr, A.dtype)
+    if not found.holds or found.log_measure is None:
+        raise NotReversibleError(
+            "the chain must be reversible",
+            got=f"Kolmogorov cycle gap {found.gap:.2e}",
+            why="otherwise its eigenvalues may be complex and do not bound its mixing",
+            fix="use second_eigenvalue_modulus(P), or spectral_gap((P + time_reversal(P)) / 2), "
+            "the gap of its additive reversibilisation",
+        )
+    root = np.exp((found.log_measure - np.max(found.log_measure)) / 2)
+    half = np.sqrt(csr.data)
+    back = csr_array((half, csr.indices, csr.indptr), shape=csr.shape).T.tocsr()
+    S = csr_array((half * back.data, csr.indices, csr.indptr), shape=csr.shape)
+    matrix = S if issparse(A) else S.toarray()
+    return SymmetricForm(matrix, row_sums(off_diagonal(csr)), root / np.linalg.norm(root), found.components)
+
+
+def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` smallest values 1 - lambda beyond the 0 of the stationary law, increasing, and their
+    eigenvectors.
+
+    Lanczos for the pseudo-inverse of I - S on the complement of sqrt(pi): I - S + c e_k e_k^T is positive
+    definite, and for b orthogonal to sqrt(pi) its solution solves (I - S) x = b too (multiply by sqrt(pi)^T:
+    x_k = 0).  So the factorisation has no shift to choose, and 1 - lambda comes out with the relative
+    accuracy of the factorisation.
+    """
+    root, size = form.root, len(form.root)
+    lu = factorize(off_diagonal(form.matrix), form.exits, int(np.argmax(root)))
+
+    def pseudo_inverse(x: np.ndarray) -> np.ndarray:
+        y = lu.solve(x - root * (root @ x))
+        return y - root * (root @ y)
+
+    values, vectors = _lanczos(_Map(size, pseudo_inverse), count)
+    order = np.argsort(-values)
+    return 1 / values[order], vectors[:, order]
+
+
+class _Map(LinearOperator):
+    """A function of vectors, for ARPACK."""
+
+    def __init__(self, size: int, function: Callable[[np.ndarray], np.ndarray]):
+        super().__init__(np.dtype(np.float64), (size, size))
+        self.function = function
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        return self.function(x.ravel())
+
+
+def _lanczos(operator: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues by ARPACK, to machine precision, from a fixed start."""
+    start = np.random.default_rng(0).standard_normal(operator.shape[0])
+    try:
+        found: Any = eigsh(operator, k=count, which="LA", v0=start, ncv=max(8, 2 * count + 4))
+    except ArpackNoConvergence as error:
+        raise ConvergenceError("Lanczos stopped before its tolerance", got=str(error)) from error
+    return found

@@ -1,0 +1,31 @@
+"""Spectra of weights, kernels and iteration matrices: eigenvalues, signs, ranges, resolvents."""
+
+from nlmodel.spectrum.eigen import eigenvalues as eigenvalues
+from nlmodel.spectrum.eigen import spectral_abscissa as spectral_abscissa
+from nlmodel.spectrum.eigen import spectral_radius as spectral_radius
+from nlmodel.spectrum.kreiss import KreissConstant as KreissConstant
+from nlmodel.spectrum.kreiss import kreiss_constant as kreiss_constant
+from nlmodel.spectrum.powers import TransientPeak as TransientPeak
+from nlmodel.spectrum.powers import power_bound as power_bound
+from nlmodel.spectrum.powers import transient_peak as transient_peak
+from nlmodel.spectrum.ranges import numerical_abscissa as numerical_abscissa
+from nlmodel.spectrum.ranges import numerical_radius as numerical_radius
+from nlmodel.spectrum.ranges import numerical_range as numerical_range
+from nlmodel.spectrum.ranges import support_function as support_function
+from nlmodel.spectrum.resolvent import pseudospectral_abscissa as pseudospectral_abscissa
+from nlmodel.spectrum.resolvent import pseudospectral_radius as pseudospectral_radius
+from nlmodel.spectrum.resolvent import pseudospectrum as pseudospectrum
+from nlmodel.spectrum.resolvent import tensor_pseudospectrum as tensor_pseudospectrum
+from nlmodel.spectrum.signs import NullModel as NullModel
+from nlmodel.spectrum.signs import SignedMass as SignedMass
+from nlmodel.spectrum.signs import null_model as null_model
+from nlmodel.spectrum.signs import sign_z_score as sign_z_score
+from nlmodel.spectrum.signs import signed_mass as signed_mass
+from nlmodel.spectrum.signs import top_by_magnitude as top_by_magnitude
+from nlmodel.spectrum.sylvester import Inertia as Inertia
+from nlmodel.spectrum.sylvester import bottleneck_eigenvalues as bottleneck_eigenvalues
+from nlmodel.spectrum.sylvester import inertia as inertia
+from nlmodel.spectrum.sylvester import low_rank_inertia as low_rank_inertia
+from nlmodel.spectrum.symbols import discrete_symbol as discrete_symbol
+from nlmodel.spectrum.symmetric import antisymmetric_part as antisymmetric_part
+from nlmodel.spectrum.symmetric import symmetric_part as symmetric_part

@@ -1,0 +1,3 @@
+def kreiss_constant(G):
+    from nlmodel.spectrum import kreiss_constant
+    return kreiss_constant(G)

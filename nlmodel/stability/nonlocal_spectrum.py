@@ -1,0 +1,150 @@
+"""spec(-L) of a nonlocal operator: by a dense eigensolve, by Lanczos, or by Gershgorin's discs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nlmodel._arrays import check_choice, is_torch_array, to_numpy
+from nlmodel.errors import DomainError, DtypeError, NotReversibleError, ShapeError
+from nlmodel.operators import NonlocalOperator
+from nlmodel.stability.generator import Disc, Interval, Points, Region
+from nlmodel.stability.lanczos import spectrum_ends
+
+
+METHODS = ("auto", "exact", "lanczos", "gershgorin")
+EXACT_UP_TO = 2000  # positions: a dense eigensolve takes seconds and 32 MB
+RESIDUAL = 1e-12  # of Lanczos, relative; 64 eps in single precision
+
+
+@dataclass(frozen=True, eq=False)
+class NonlocalSpectrum:
+    """A region that holds spec(-L), whether its deciding points are attained, and how it was found."""
+
+    region: Region
+    sharp: bool
+    method: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """s_max and s_min of a real spectrum."""
+        if not isinstance(self.region, Interval):
+            raise NotReversibleError("this needs a real spectrum", got="an operator without a known measure")
+        return self.region.high, self.region.low
+
+
+def nonlocal_spectrum(op: NonlocalOperator, method: str = "auto") -> NonlocalSpectrum:
+    """The part of spec(-L) that limits a step.
+
+    "exact": all eigenvalues, of the symmetrised operator when it is reversible.  "lanczos": the largest one
+    (and, when K has negative entries, the smallest), each enlarged by its residual; reversible only.
+    "gershgorin": from K_ii alone; nonnegative K only; contains the spectrum but need not touch it.  "auto": exact
+    up to 2000 positions, beyond that Lanczos when reversible, else Gershgorin.
+
+    Eigenvalues within 8 M eps max|s| of zero count as zero.  So do negative ones when K >= 0, because then
+    <Z, -L Z>_m = (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2 >= 0 (the symmetric normalisation shares the spectrum
+    of the row normalisation).
+    """
+    check_operator(op)
+    check_choice(method, "method", METHODS)
+    if method == "auto":
+        large = op.size > EXACT_UP_TO
+        method = "exact" if not large else "lanczos" if op.reversible else "gershgorin"
+    if method == "gershgorin":
+        return NonlocalSpectrum(_gershgorin(op), False, method)
+    if method == "lanczos":
+        _check_reversible(op)
+        return NonlocalSpectrum(_lanczos(op), True, method)
+    return NonlocalSpectrum(exact_region(op, eigenvalues_of_generator(op)), True, "exact")
+
+
+def check_operator(op: NonlocalOperator) -> None:
+    """Raise unless `op` is one nonlocal operator, not a matrix and not a batch."""
+    if not isinstance(op, NonlocalOperator):
+        raise DtypeError(
+            "op must be a NonlocalOperator",
+            got=type(op).__name__,
+            why="its normalisation, measure and signs decide which limits hold",
+            fix='wrap the affinity, or a row-stochastic K, by NonlocalOperator.from_affinity(K, "row")',
+        )
+    if len(op.shape) != 2:
+        raise ShapeError(
+            "stability is decided for one operator at a time",
+            got=f"a batch of shape {op.shape[:-2]}",
+            fix="build one operator for each affinity, and take the smallest limit",
+        )
+
+
+def eigenvalues_of_generator(op: NonlocalOperator) -> np.ndarray:
+    """All eigenvalues s of -L in float64, ascending and real when the operator is reversible, else complex.
+
+    Those within rounding of zero are returned as 0.
+    """
+    if op.reversible:
+        s = np.linalg.eigvalsh(symmetric_generator(op))
+        s = np.where(np.abs(s) <= _zero(op, s), 0.0, s)
+        return np.maximum(s, 0.0) if op.nonnegative else s
+    s = np.linalg.eigvals(-to_numpy(op.to_dense()).astype(np.float64)).astype(complex)
+    return np.where(np.abs(s) <= _zero(op, s), 0.0, s)
+
+
+def symmetric_generator(op: NonlocalOperator) -> np.ndarray:
+    """-M^{1/2} L M^{-1/2} = diag(r) - M^{1/2} K M^{-1/2} as a symmetric float64 matrix."""
+    S = to_numpy(op.symmetrized().to_dense()).astype(np.float64)
+    return np.diag(to_numpy(op.exit_rate).astype(np.float64)) - (S + S.T) / 2
+
+
+def outflow(op: NonlocalOperator) -> np.ndarray:
+    """d_i = r_i - K_ii = -L_ii, (M,) in float64; what is within rounding of zero is 0."""
+    r = to_numpy(op.exit_rate).astype(np.float64)
+    d = r - to_numpy(op.diagonal()).astype(np.float64)
+    return np.where(np.abs(d) <= 8 * op.eps * np.abs(r), 0.0, d)
+
+
+def _zero(op: NonlocalOperator, s: np.ndarray) -> float:
+    return 8 * op.size * op.eps * float(np.max(np.abs(s)))
+
+
+def exact_region(op: NonlocalOperator, s: np.ndarray) -> Region:
+    """The region of all eigenvalues s of -L, from `eigenvalues_of_generator`."""
+    if op.reversible:
+        return Interval(min(float(s[0]), 0.0), max(float(s[-1]), 0.0))
+    disc = Disc(float(np.max(outflow(op)))) if op.nonnegative else None
+    return Points(s[s != 0], _zero(op, s), disc)
+
+
+def _gershgorin(op: NonlocalOperator) -> Region:
+    if not op.nonnegative:
+        raise DomainError(
+            "Gershgorin's discs are read off K_ii, which needs K >= 0",
+            got="an averaging matrix with negative entries",
+            why="the radius sum_j |K_ij| is then more than r_i - K_ii",
+            fix='pass method="exact"' + (' or method="lanczos"' if op.reversible else ""),
+        )
+    d = float(np.max(outflow(op)))
+    return Interval(0.0, 2 * d) if op.reversible else Disc(d)
+
+
+def _lanczos(op: NonlocalOperator) -> Region:
+    if is_torch_array(op.exit_rate):
+        apply = symmetric_generator(op).__matmul__
+    else:
+        S, r = op.symmetrized().to_scipy(), to_numpy(op.exit_rate)
+
+        def apply(x: np.ndarray) -> np.ndarray:
+            x = x.astype(r.dtype)
+            return (r * x - S.matvec(x)).astype(np.float64)
+
+    low, high = spectrum_ends(apply, op.size, tolerance=max(64 * op.eps, RESIDUAL), both=not op.nonnegative)
+    zero = 8 * op.size * op.eps * max(abs(low), abs(high), float(np.max(np.abs(to_numpy(op.exit_rate)))))
+    return Interval(low if low < -zero else 0.0, high if high > zero else 0.0)
+
+
+def _check_reversible(op: NonlocalOperator) -> None:
+    if not op.reversible:
+        raise NotReversibleError(
+            "Lanczos needs an operator that is self-adjoint in a known measure",
+            got="an affinity that is not symmetric",
+            fix='pass method="exact", or method="gershgorin" for a cheap safe bound',
+        )

@@ -1,0 +1,69 @@
+"""exp(t L) as a Poisson mixture of powers of a nonnegative matrix."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import pdtrc
+
+from nlmodel._arrays import Array, eps, namespace, to_numpy
+from nlmodel.errors import ConvergenceError
+from nlmodel.operators import NonlocalOperator
+from nlmodel.operators.linear_map import match
+
+
+LARGEST_MEAN = 64.0  # exp(-64) is far from underflow, in float32 too
+LARGEST_TOTAL = 1e6  # products with L
+
+
+def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
+    """exp(time L) Z for K >= 0, by the Poisson series.
+
+        exp(t L) = sum_n exp(-q t) (q t)^n / n! P^n,    P = I + L/q >= 0,    q = max_i r_i
+
+    Every term is a product of nonnegative numbers, so nonnegative Z stay so to the last bit (to rounding where K
+    acts by FFT), and a row-stochastic P keeps the bounds of Z.  With r_i = 1: exp(-t) sum_n t^n/n! K^n.
+
+    Parameters
+    ----------
+    op : L = K - diag(r) with K >= 0 entrywise.
+    Z : (..., M, C) array.
+    time : >= 0.
+
+    Raises    ConvergenceError: more than a million products would be needed.
+    Accuracy  the neglected Poisson tail is below eps; the weights are scaled to add up to 1, which keeps
+              constants and mass.
+    Cost      q time + O(sqrt(q time)) products with L.
+    """
+    xp = namespace(Z)
+    rate = float(np.max(to_numpy(op.exit_rate)))
+    total = rate * time
+    if total == 0.0:
+        return Z
+    if total > LARGEST_TOTAL:
+        raise ConvergenceError(
+            f"uniformisation takes q t products with the operator, at most {LARGEST_TOTAL:.0e}",
+            got=f"q t = {total:.4g}",
+            fix='method="implicit_euler" for a step that long',
+        )
+    stay = 1 - match(op.exit_rate, Z)[..., None] / rate
+    stay = xp.where(stay > 0, stay, xp.zeros_like(stay))
+    pieces = math.ceil(total / LARGEST_MEAN)
+    weights = poisson_weights(total / pieces, eps(Z) / pieces)
+    for _ in range(pieces):
+        power, result = Z, weights[0] * Z
+        for weight in weights[1:]:
+            power = op.averaging.apply(power) / rate + stay * power
+            result = result + weight * power
+        Z = result
+    return Z
+
+
+def poisson_weights(mean: float, tail: float) -> list[float]:
+    """Poisson probabilities from 0 up to where the remaining mass is below `tail`, scaled to add up to 1."""
+    weights = [math.exp(-mean)]
+    while len(weights) <= mean or pdtrc(len(weights) - 1, mean) > tail:
+        weights.append(weights[-1] * mean / len(weights))
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
