@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Iterable
 from typing import Any, TypeAlias
 
+import array_api_compat.numpy
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
@@ -19,6 +20,8 @@ Array: TypeAlias = Any
 
 def namespace(*arrays: Array) -> Any:
     """The array-API namespace that all `arrays` share; `DtypeError` when there is none."""
+    if all(type(a) is np.ndarray for a in arrays):  # the common case, ten times faster than asking
+        return array_api_compat.numpy
     try:
         return array_namespace(*arrays)
     except TypeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.markup import escape
 from nlmodel.errors import NlmodelError
 from validation import claims_table, export, pins, report, terminal
 from validation.prose import plain
-from validation.registry import Claim, discover, natural, select
+from validation.registry import Claim, explore, natural, select
 from validation.run import Result, run_all
 from validation.scaffold import scaffold
 from validation.verdict import BROKEN
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     main.add_argument("--list", action="store_true", help="list the claims and stop")
     main.add_argument("--quick", action="store_true", help="fewer examples, smaller sizes")
     main.add_argument("--accept", action="store_true", help="pin the verdicts and headlines found in ledger.toml")
-    main.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    main.add_argument("--jobs", type=int, metavar="N", help="processes (default 2, for a few claims 1)")
     main.add_argument("--out", type=Path, default=Path("out/validation"), metavar="DIR", help="default out/validation")
     commands = main.add_subparsers(dest="command", metavar="new | table")
     new = commands.add_parser("new", help="write the skeleton of a claim")
@@ -61,17 +62,22 @@ def main(
     options = line.parse_args(arguments)
     if options.quick and options.accept:
         line.error("--accept pins the numbers of a full run: leave out --quick")
-    if options.jobs < 1:
+    if options.jobs is not None and options.jobs < 1:
         line.error("--jobs must be at least 1")
     try:
         if options.command == "new":
             print(scaffold(options.id, options.section))
             return 0
-        found = dict(discover() if claims is None else claims)
+        found, unreadable = explore() if claims is None else (dict(claims), [])
+        for sentence in unreadable:
+            print(sentence, file=sys.stderr)
+        if options.jobs is None:
+            options.jobs = 2 if claims is None and not options.only and (os.cpu_count() or 1) > 1 else 1
         if options.command == "table":
             return claims_table.update(options.readme, found, pins.read(ledger), check=options.check)
         found = select(found, options.only) if options.only else found
-        return show_list(found) if options.list else run(found, options, ledger)
+        status = show_list(found) if options.list else run(found, options, ledger)
+        return status if options.only else max(status, int(bool(unreadable)))
     except NlmodelError as error:
         print(error, file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlmodel.errors import DomainError
 from validation.outcome import Outcome, as_outcome, number
-from validation.record import CONTROL, INSTEAD, STATED, UNDER, Control, Drawing, Headline, Record, Witness
+from validation.record import CONTROL, INSTEAD, NOISE, STATED, UNDER, Control, Drawing, Headline, Record, Witness
 from validation.registry import Claim
 from validation.scope import Scope
 
@@ -72,7 +72,7 @@ class Ledger(Scope):
             at = len(self.record.witnesses) - 1
             self.record.controls.append(Control(words, as_outcome(condition), name, at, must="hold"))
 
-    def headline(self, label: str, value: Any, *, rel: float = 1e-6, absolute: float = 0.0) -> None:
+    def headline(self, label: str, value: Any, *, rel: float = 1e-6, absolute: float = NOISE) -> None:
         """Choose the number that the tables show and `ledger.toml` pins; without it, the first witness or evidence."""
         self.record.headline = Headline(label, number(value), rel, absolute)
 

@@ -14,6 +14,7 @@ from nlmodel.errors import DomainError
 
 
 ADVICE = r"use plain LaTeX; for several lines \begin{align*}, for words \text{}, for names \operatorname{}"
+SPACED_NAME = re.compile(r"\\operatorname\*?\{(\w+)\\[,; ]\s*(\w+)\}")
 UPRIGHT = re.compile(r"<mi>(&#x000(?:4[1-9A-F]|5[0-9A]|6[1-9A-F]|7[0-9A]);)</mi>")
 ROWS = {"math", "mrow", "mstyle", "mtd", "msqrt"}
 SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
@@ -24,7 +25,8 @@ TO_IDENTIFIER = {"⊤", "∞", "…"}
 SIGNS = {"−", "+", "±"}
 TIGHT = {"|", "‖", "/"}
 ACCENTS = set("^~―¯→˙")
-CLOSING = {")", "]", "}", "|", "‖", "⟩", "!"}
+CLOSING = {")", "]", "}", "|", "‖", "⟩", "!", "′", "″", "‴"}
+PRIMES = {"′", "″", "‴"}  # raised already, a superscript would raise them twice
 THIN = "0.167em"
 
 
@@ -34,7 +36,8 @@ def mathml(latex: str, display: bool = False) -> str:
     from latex2mathml.converter import convert
 
     try:
-        text = convert(latex.strip(), display="block" if display else "inline")
+        latex = SPACED_NAME.sub(r"\\text{\1 \2}\\,", latex.strip())
+        text = convert(latex, display="block" if display else "inline")
         text = UPRIGHT.sub(r'<mi mathvariant="normal">\1</mi>', text).replace(' xmlns="', ' data-xmlns="')
         math = ElementTree.fromstring(text)
     except Exception as error:  # latex2mathml raises a dozen unrelated classes
@@ -65,6 +68,8 @@ def _retag(element: ElementTree.Element, display: bool) -> None:
         element.attrib.pop("width", None)
     elif element.tag == "mover" and element[1].tag == "mo" and element[1].text in ACCENTS:
         element.set("accent", "true")
+    elif element.tag == "msup" and element[1].text in PRIMES:
+        element.tag, element[1].tag, element[1].attrib = "mrow", "mo", {"lspace": "0", "rspace": "0"}
     elif display and element.tag == "msub" and (element[0].text or "").replace("\u2006", " ") in LIMITS:
         element.tag = "munder"
 

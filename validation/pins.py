@@ -76,16 +76,18 @@ def accept(results: Iterable[Result], pins: Mapping[str, Pin]) -> dict[str, Pin]
 
 
 def differences(results: Iterable[Result], pins: Mapping[str, Pin], *, quick: bool) -> list[str]:
-    """One sentence for each result that is not as pinned; pins without a result are not looked at.
+    """One sentence for each result that is not as pinned, and one for all that are not pinned.
 
     In a quick run the headline is not compared where the claim depends on the size of the run.
     """
-    found = []
+    results = list(results)
+    unknown = [result.id for result in results if result.id not in pins]
+    found = [f"not in ledger.toml: {', '.join(unknown)}"] if unknown else []
     for result in results:
         pin, head = pins.get(result.id), result.headline
         if pin is None:
-            found.append(f"{result.id} is not in ledger.toml")
-        elif pin.verdict != result.verdict:
+            continue
+        if pin.verdict != result.verdict:
             found.append(f"{result.id} is {result.verdict}, pinned as {pin.verdict}")
         elif head and not (quick and result.record.size_dependent) and not agrees(head.value, pin):
             found.append(f"{result.id} has the headline {head.value!r}, pinned as {pin.value!r}")

@@ -10,6 +10,7 @@ from validation.outcome import Outcome
 
 
 STATED, UNDER, INSTEAD, CONTROL = "stated", "under", "instead", "control"
+NOISE = 1e-9  # how far a headline may move where rounding decides, as for one that is 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Headline:
     label: str
     value: float
     rel: float = 1e-6
-    absolute: float = 0.0
+    absolute: float = NOISE
 
 
 @dataclass(frozen=True)

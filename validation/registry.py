@@ -122,11 +122,22 @@ def collect(namespaces: Iterable[dict[str, object]]) -> dict[str, Claim]:
 
 
 def discover() -> dict[str, Claim]:
-    """Every claim of `validation.claims`, by id in natural order."""
-    import validation.claims as package
+    """Every claim of `validation.claims`, by id in natural order; `DomainError` when a module cannot be imported."""
+    claims, unreadable = explore()
+    if unreadable:
+        raise DomainError("a module of claims cannot be imported", got="; ".join(unreadable))
+    return claims
 
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return collect(vars(importlib.import_module(f"{package.__name__}.{name}")) for name in names)
+
+def explore(package: str = "validation.claims") -> tuple[dict[str, Claim], list[str]]:
+    """The claims of the modules that can be imported, and one sentence for each module that cannot."""
+    namespaces, unreadable = [], []
+    for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda found: found.name):
+        try:
+            namespaces.append(vars(importlib.import_module(f"{package}.{module.name}")))
+        except Exception as error:  # an unfinished module may raise anything
+            unreadable.append(f"{package}.{module.name} cannot be imported: {type(error).__name__}: {error}")
+    return collect(namespaces), unreadable
 
 
 def select(claims: dict[str, Claim], ids: Iterable[str]) -> dict[str, Claim]:

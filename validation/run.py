@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 import warnings
@@ -15,7 +16,7 @@ from validation.figures import Picture, develop
 from validation.ledger import Ledger
 from validation.mathml import mathml
 from validation.record import Headline, Record
-from validation.registry import Claim, discover
+from validation.registry import Claim, explore
 from validation.verdict import BROKEN, headline, judge
 
 
@@ -60,6 +61,7 @@ def run_all(claims: Mapping[str, Claim], *, quick: bool, pictures: bool, jobs: i
         for claim in claims.values():
             yield run_claim(claim, quick=quick, pictures=pictures)
         return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the BLAS of the new processes, which share the cores
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         tasks = [pool.submit(_run_by_id, id, quick, pictures) for id in claims]
         for task in as_completed(tasks):
@@ -67,7 +69,7 @@ def run_all(claims: Mapping[str, Claim], *, quick: bool, pictures: bool, jobs: i
 
 
 def _run_by_id(id: str, quick: bool, pictures: bool) -> Result:
-    return run_claim(discover()[id], quick=quick, pictures=pictures)
+    return run_claim(explore()[0][id], quick=quick, pictures=pictures)
 
 
 def _typeset(claim: Claim, record: Record) -> None:

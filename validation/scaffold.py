@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from nlmodel.errors import DomainError
-from validation.registry import Section, claim, discover
+from validation.registry import Section, claim, explore
 
 
 CLAIMS = Path(__file__).with_name("claims")
@@ -20,7 +20,7 @@ def scaffold(id: str, section: str, folder: Path = CLAIMS) -> str:
     claim(id, section=Section("0", ""), paper="", title="", statement="")
     if not section.isidentifier():
         raise DomainError("a section is named by a module, such as markov", got=repr(section))
-    if id in discover():
+    if id in explore()[0]:
         raise DomainError("there is a claim with this id already", got=id, fix="python -m validation --list")
     path = folder / f"{section}.py"
     template = (resources.files("validation") / "templates" / "claim.py.txt").read_text(encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from validation.record import INSTEAD, STATED, UNDER, Headline, Record
+import math
+
+from validation.record import INSTEAD, NOISE, STATED, UNDER, Headline, Record
 
 
 CONFIRMED, REFUTED, CONDITIONAL, BROKEN = "confirmed", "refuted", "conditional", "broken"
@@ -52,11 +54,13 @@ def headline(record: Record) -> Headline | None:
 
     A number that is bounded from above only, such as a rounding error, is free to move below its bound.
     """
-    if record.headline or record.witnesses:
-        first = record.witnesses[0] if record.witnesses else None
-        return record.headline or (Headline(first.name, first.violates.measured) if first else None)
+    if record.headline:
+        return record.headline
+    if record.witnesses:
+        first = record.witnesses[0]
+        return Headline(first.name, first.violates.measured)
     if not record.evidence:
         return None
-    name, outcome = record.evidence[0].name, record.evidence[0].outcome
-    free = outcome.kind in ("bound", "oracle", "identity", "property") and outcome.low == float("-inf")
-    return Headline(name, outcome.measured, absolute=outcome.high if free else 0.0)
+    first = record.evidence[0]
+    free = first.outcome.kind in ("bound", "oracle", "identity", "property") and first.outcome.low == -math.inf
+    return Headline(first.name, first.outcome.measured, absolute=max(first.outcome.high, NOISE) if free else NOISE)

@@ -72,8 +72,8 @@ def _one(task: Task, options: Options) -> Audit:
         values = patches(values, p, options.positions)
         said.append(
             f"{'Colour' if colours else 'Grey'} image of {height} x {width} pixels, read as {len(values)} "
-            f"patches of {p} x {p} "
-            f"on a grid of {grid[0]} x {grid[1]}, in [0, 1] (`--patch`, `--positions`)."
+            f"patches of {p} x {p} on a grid of {grid[0]} x {grid[1]}, in [0, 1] (`--patch`, "
+            "`--positions`)."
         )
     elif len(values) > options.positions:
         rows = np.linspace(0, len(values) - 1, options.positions).round().astype(int)

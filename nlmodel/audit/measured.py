@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from nlmodel._arrays import check_choice
 from nlmodel.audit.words import number
 from nlmodel.errors import DomainError, NormalizationError, ShapeError
 from nlmodel.kernels import DotProduct, ExpDot, Gaussian, Kernel
@@ -82,7 +83,7 @@ class Measured:
     @cached_property
     def shares(self) -> np.ndarray:
         """Share of the squared norm of the features, in the measure of L, that each mode carries."""
-        root = np.sqrt(self.op.measure)[:, None]
+        root = np.sqrt(np.asarray(self.op.measure))[:, None]
         weight = np.sum((self.modes[1].T @ (root * np.asarray(self.features))) ** 2, axis=1)
         total = float(np.sum(weight))
         return weight / total if total else weight
@@ -132,7 +133,7 @@ def from_features(
 
 def _check_range(op: NonlocalOperator) -> None:
     """Refuse a measure whose smallest weight is lost beside its largest one."""
-    if op.reversible and not np.all(op.measure > 0):
+    if op.reversible and not np.all(np.asarray(op.measure) > 0):
         raise DomainError(
             "the row sums of the affinity must fit into float64 together",
             got="some of them vanish beside others",
@@ -159,6 +160,7 @@ NORMALIZED = {
 
 def make_kernel(X: np.ndarray, name: str, scale: float | None) -> tuple[Kernel, str]:
     """The kernel and a sentence about it."""
+    check_choice(name, "kernel", KERNELS)
     if name == "dot_product":
         if scale is not None:
             raise DomainError("the dot product has no scale", got=f"--scale {scale:g}", fix="leave out --scale")

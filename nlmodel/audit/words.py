@@ -95,8 +95,8 @@ def number(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return _decimal(float(value))
     if isinstance(value, (complex, np.complexfloating)):
-        sign = "−" if value.imag < 0 else "+"
-        return f"{_decimal(value.real)} {sign} {_decimal(abs(value.imag))}i"
+        real, imaginary = float(np.real(value)), float(np.imag(value))
+        return f"{_decimal(real)} {'−' if imaginary < 0 else '+'} {_decimal(abs(imaginary))}i"
     return str(value)
 
 

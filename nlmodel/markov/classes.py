@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from nlmodel.errors import DomainError
 from nlmodel.markov.checks import check_chain
-from nlmodel.markov.matrix import Sparse, as_csr, row_indices
+from nlmodel.markov.matrix import Sparse, as_csr, restricted, row_indices
 
 
 def recurrent_classes(P: Any) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def period(P: Any) -> int:
 def class_period(csr: Sparse) -> int:
     """`period` of a checked chain."""
     states = the_recurrent_class(csr)
-    inner = csr[states][:, states]
+    inner = restricted(csr, states)
     order, parents = breadth_first_order(inner, 0, return_predecessors=True)
     level = np.zeros(len(states), dtype=np.int64)
     for i in order[1:]:

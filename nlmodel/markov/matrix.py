@@ -165,6 +165,14 @@ def transposed(A: Matrix) -> Matrix:
     return A.T.tocsr() if issparse(A) else A.T
 
 
+def restricted(A: Matrix, states: np.ndarray) -> Matrix:
+    """The block of A on some states, in their order; canonical when sparse."""
+    block = A[states][:, states]
+    if issparse(block):
+        block.sort_indices()
+    return block
+
+
 def smallest_entry(A: Matrix) -> tuple[int, int, float]:
     """The place and value of the smallest entry."""
     if not issparse(A):

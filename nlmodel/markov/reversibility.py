@@ -18,6 +18,7 @@ from nlmodel.markov.matrix import (
     as_csr,
     longest_row,
     off_diagonal,
+    restricted,
     row_sums,
     scale,
     transposed,
@@ -158,10 +159,9 @@ def edge_flows(A: Matrix, law: np.ndarray | None) -> tuple[np.ndarray, np.ndarra
         logs = log_stationary(A) if law is None else np.log(law.astype(np.float64))
     states = np.flatnonzero(np.isfinite(logs))
     if len(states) < len(logs):
-        leaving = moves[states].nnz > moves[states][:, states].nnz
-        if leaving:
+        leaving, moves, logs = moves[states].nnz, restricted(moves, states), logs[states]
+        if leaving > moves.nnz:
             return None
-        moves, logs = moves[states][:, states], logs[states]
     back = moves.T.tocsr()
     if not (np.array_equal(moves.indptr, back.indptr) and np.array_equal(moves.indices, back.indices)):
         return None

@@ -12,7 +12,7 @@ from nlmodel.errors import ConvergenceError
 from nlmodel.markov.balance import balance
 from nlmodel.markov.checks import check_chain
 from nlmodel.markov.classes import several_classes, the_recurrent_class
-from nlmodel.markov.matrix import DENSE_STATES, Matrix, Sparse, add_diagonal, as_csr, off_diagonal, row_sums
+from nlmodel.markov.matrix import DENSE_STATES, Matrix, Sparse, add_diagonal, as_csr, off_diagonal, restricted, row_sums
 from nlmodel.testing import tolerance
 
 
@@ -55,7 +55,7 @@ def log_stationary(A: Matrix) -> np.ndarray:
     states = the_recurrent_class(csr)
     logs = np.full(csr.shape[0], -np.inf)
     if len(states) < csr.shape[0]:
-        logs[states] = log_stationary(A[states][:, states])
+        logs[states] = log_stationary(restricted(A, states))
         return logs
     moves = off_diagonal(csr)
     dense = not issparse(A) or csr.shape[0] <= DENSE_STATES

@@ -42,6 +42,7 @@ def mode_damping(
     x = np.linspace(low, 1, 401)
     if values is None:
         figure, top = canvas(height=2.7)
+        bottom = top
     else:
         figure, (top, bottom) = canvas(2, 1, height=3.5, sharex=True, height_ratios=(2.4, 1))
         _modes(bottom, values, shares, low)
@@ -53,9 +54,7 @@ def mode_damping(
     top.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.4)
     top.set(ylabel="amplification", ylim=(0, 1.12 * max(original.max(), proposed.max(), 1.0)))
     top.annotate("constants", (1, 1), (-2, 5), textcoords="offset points", ha="right", fontsize=7.5, color=FAINT)
-    (top if values is None else bottom).set_xlabel(
-        r"eigenvalue $\lambda$ of $K$:   oscillatory modes  $\longrightarrow$  smooth modes"
-    )
+    bottom.set_xlabel(r"eigenvalue $\lambda$ of $K$:   oscillatory modes  $\longrightarrow$  smooth modes")
     return figure
 
 

@@ -56,7 +56,9 @@ def styled(figure: Callable[P, Figure]) -> Callable[P, Figure]:
     return inside
 
 
-def canvas(rows: int = 1, columns: int = 1, *, width: float = WIDTH, height: float = HEIGHT, **grid: Any):
+def canvas(
+    rows: int = 1, columns: int = 1, *, width: float = WIDTH, height: float = HEIGHT, **grid: Any
+) -> tuple[Figure, Any]:
     """A `Figure` and its `Axes` (an array of them for several panels), in inches.
 
     The figure carries its style with it: fonts and mathematics look the same wherever it is saved.

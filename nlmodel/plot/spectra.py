@@ -28,9 +28,9 @@ def spectrum_of(op: Any, *, label: str = r"eigenvalue $\lambda$ of $K$") -> Figu
     label : what they are called on the axis.
     """
     values = to_numpy(check_array(_eigenvalues(op), "eigenvalues", ndim=1, complex_ok=True))
-    if np.iscomplexobj(values) and np.any(values.imag != 0):
+    if np.iscomplexobj(values) and np.any(np.imag(values) != 0):
         return _in_the_plane(values, label)
-    values = np.sort(values.real)[::-1]
+    values = np.sort(np.real(values))[::-1]
     figure, (curve, density) = canvas(1, 2, height=2.5, width_ratios=(3, 1), sharey=True)
     rank = np.arange(1, len(values) + 1)
     curve.plot(rank, values, color=BLUE, marker="." if len(values) <= 60 else "", markersize=4)
@@ -59,7 +59,7 @@ def _in_the_plane(values: np.ndarray, label: str) -> Figure:
     axes.plot(np.cos(angle), np.sin(angle), color=FAINT, linewidth=0.8, linestyle=DASHED)
     axes.axhline(0, color=INK, linewidth=0.5, alpha=0.35)
     axes.axvline(0, color=INK, linewidth=0.5, alpha=0.35)
-    axes.scatter(values.real, values.imag, s=10, color=BLUE, linewidth=0, alpha=0.8, zorder=3)
+    axes.scatter(np.real(values), np.imag(values), s=10, color=BLUE, linewidth=0, alpha=0.8, zorder=3)
     axes.set(xlabel=f"real part of {label}", ylabel="imaginary part", aspect="equal")
     return figure
 

@@ -29,7 +29,12 @@ def cfl_disc(mu: np.ndarray, s_max: float | Mapping[str, float]) -> Figure:
     values = to_numpy(check_array(mu, "mu", ndim=1, complex_ok=True)).astype(complex)
     limits = dict(s_max) if isinstance(s_max, Mapping) else {"": s_max}
     radii = {name: 1 / check_number(s, "s_max", above=0.0) for name, s in limits.items()}
-    figure, axes = canvas(height=3.0)
+    real, imaginary = np.real(values), np.imag(values)
+    widest = max(radii.values())
+    left, right = min(real.min(), 0.0), max(real.max(), 2 * widest)
+    top, pad = 1.08 * max(np.abs(imaginary).max(), widest), 0.06 * (right - left)
+    shape = 2 * top / (right - left + 2 * pad)
+    figure, axes = canvas(height=min(max(2.6 * shape + 0.6, 1.6), 3.2))
     angle = np.linspace(0, 2 * np.pi, 361)
     for shade, (name, r) in zip((0.13, 0.10, 0.08), sorted(radii.items(), key=lambda item: -item[1]), strict=False):
         x, y = r + r * np.cos(angle), r * np.sin(angle)
@@ -48,10 +53,9 @@ def cfl_disc(mu: np.ndarray, s_max: float | Mapping[str, float]) -> Figure:
     inside = np.abs(values - first) <= first * (1 + 1e-12)
     for chosen, marker, color, word in ((inside, "o", BLUE, "bounded"), (~inside, "x", RED, "growing")):
         if np.any(chosen):
-            z = values[chosen]
             axes.scatter(
-                z.real,
-                z.imag,
+                real[chosen],
+                imaginary[chosen],
                 s=14,
                 marker=marker,
                 color=color,
@@ -59,9 +63,6 @@ def cfl_disc(mu: np.ndarray, s_max: float | Mapping[str, float]) -> Figure:
                 zorder=3,
                 label=f"{np.sum(chosen)} of {len(values)} eigenvalues: {word}",
             )
-    widest = max(radii.values())
-    left, right = min(values.real.min(), 0.0), max(values.real.max(), 2 * widest)
-    top, pad = 1.08 * max(np.abs(values.imag).max(), widest), 0.06 * (right - left)
     axes.set(xlim=(left - pad, right + pad), ylim=(-top, top), aspect="equal")
     axes.set(xlabel=r"$\mathrm{Re}\,\mu$", ylabel=r"$\mathrm{Im}\,\mu$")
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))

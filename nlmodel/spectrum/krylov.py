@@ -75,9 +75,9 @@ def krylov_eigenvalues(
         _, w, norm = _remainder(Q[:, :m], rng.standard_normal(size).astype(dtype))
         return w / norm
 
-    m, confirmed = 0, None
+    m, check, confirmed = 0, k + 2 * STRIDE, None
     Q[:, 0] = fresh(0)
-    for product in range(1, max_products + 1):
+    for _ in range(max_products):
         w = apply(Q[:, m])
         scale = max(scale, float(np.linalg.norm(w)))
         H[: m + 1, m], w, norm = _remainder(Q[:, : m + 1], w)
@@ -85,8 +85,9 @@ def krylov_eigenvalues(
         if m < size:
             H[m, m - 1] = norm if norm > 10 * tiny * scale else 0.0
             Q[:, m] = w / norm if H[m, m - 1] else fresh(m)
-        if not (m == limit or (product % STRIDE == 0 and m > k + STRIDE)):
+        if m < min(check, limit):
             continue
+        check = m + max(STRIDE, m // 4)
         values, vectors = _eigenpairs(H[:m, :m], hermitian)
         order = np.argsort(-key(values), kind="stable")
         if m == size:
@@ -105,7 +106,7 @@ def krylov_eigenvalues(
                 Q[:, :p] = Q[:, :m] @ U
                 H[:] = 0
                 H[:p, :p], m = T, p
-                Q[:, m] = fresh(m)
+                Q[:, m], check = fresh(m), k + 2 * STRIDE
                 continue
         if m == limit:
             T, U, p = _leading_schur(H[:m, :m], key, k + (limit - k) // 2, hermitian)

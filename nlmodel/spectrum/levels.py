@@ -17,6 +17,14 @@ LOOSE = 1e-6
 """How far from the line a crossing may seem to lie. Each is checked by evaluation, so loose costs time only."""
 
 
+def two_by_two(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """[[a, b], [c, d]]; `numpy.block` takes longer than the small eigenvalue problems that follow."""
+    n = len(a)
+    whole = np.empty((2 * n, 2 * n), dtype=np.result_type(a, b, c, d))
+    whole[:n, :n], whole[:n, n:], whole[n:, :n], whole[n:, n:] = a, b, c, d
+    return whole
+
+
 def unimodular_angles(S: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Angles in [0, 2 pi), rising, of the eigenvalues z of S v = z T v with |z| = 1."""
     pair: Any = eigvals(S, T, homogeneous_eigvals=True)
@@ -54,8 +62,8 @@ class Disc:
         """Middles of the arcs of |z| = 1 + depth between points with sigma_min(zI - A) = level."""
         r, identity, zero = 1 + depth, np.eye(len(A)), np.zeros(A.shape)
         angles = unimodular_angles(
-            np.block([[A, level * identity], [zero, r * identity]]),
-            np.block([[r * identity, zero], [level * identity, A.conj().T]]),
+            two_by_two(A, level * identity, zero, r * identity),
+            two_by_two(r * identity, zero, level * identity, A.conj().T),
         )
         return 0.5 * (angles + np.append(angles[1:], angles[:1] + 2 * np.pi))
 
@@ -93,12 +101,8 @@ class HalfPlane:
     def gaps(A: np.ndarray, depth: float, level: float) -> np.ndarray:
         """Middles of the intervals of Re z = depth between points with sigma_min(zI - A) = level."""
         identity = np.eye(len(A))
-        hamiltonian = np.block(
-            [
-                [A - depth * identity, level * identity],
-                [-level * identity, depth * identity - A.conj().T],
-            ]
-        )
+        inner = A - depth * identity
+        hamiltonian = two_by_two(inner, level * identity, -level * identity, -inner.conj().T)
         values = np.linalg.eigvals(hamiltonian)
         heights = np.sort(values.imag[np.abs(values.real) <= LOOSE * np.linalg.norm(hamiltonian, 1)])
         return 0.5 * (heights[1:] + heights[:-1])
@@ -115,7 +119,7 @@ Region = type[Disc] | type[HalfPlane]
 def _largest_real(B: np.ndarray, level: float) -> float:
     """Largest real t with sigma_min(tI - B) = level; -inf when there is none."""
     identity = np.eye(len(B))
-    both = np.block([[B, level * identity], [level * identity, B.conj().T]])
+    both = two_by_two(B, level * identity, level * identity, B.conj().T)
     values, scale = np.linalg.eigvals(both), float(np.linalg.norm(both, 1))
     for t in np.sort(values.real[np.abs(values.imag) <= LOOSE * scale])[::-1]:
         if np.linalg.svd(t * identity - B, compute_uv=False)[-1] <= level + 1e-13 * scale:

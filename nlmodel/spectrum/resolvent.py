@@ -15,13 +15,13 @@ CHUNK = 1 << 20
 
 def smallest_singular_values(G: np.ndarray, z: np.ndarray) -> np.ndarray:
     """sigma_min(zI - G) at each of the complex numbers `z`, of any shape."""
-    flat, identity = z.ravel(), np.eye(len(G))
+    flat, identity = z.ravel(), np.eye(len(G), dtype=G.dtype)
     size = max(1, CHUNK // G.size)
     parts = [
         np.linalg.svd(flat[at : at + size, None, None] * identity - G, compute_uv=False)[:, -1]
         for at in range(0, len(flat), size)
     ]
-    return np.concatenate(parts).reshape(z.shape)
+    return np.concatenate(parts or [flat.real]).reshape(z.shape)
 
 
 def pseudospectrum(G: Array, grid: Array) -> np.ndarray:
@@ -80,7 +80,9 @@ def _criss_cross(A: np.ndarray, epsilon: float, region: Region) -> float:
     scale = float(np.linalg.norm(A, 2)) + epsilon
     for _ in range(100):
         middles = region.gaps(A, depth, epsilon)
-        inside = smallest_singular_values(A, np.array([region.point(depth, s) for s in middles])) < epsilon
+        inside = (
+            smallest_singular_values(A, np.array([region.point(depth, s) for s in middles], dtype=complex)) < epsilon
+        )
         further = max((region.reach(A, s, epsilon) for s in middles[inside]), default=depth)
         if further <= depth + 1e-12 * scale:
             return max(depth, further)

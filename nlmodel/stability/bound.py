@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+ROUNDING = 1e-10  # relative: a step beyond its bound by less than this counts as within
+
+
 @dataclass(frozen=True, repr=False)
 class StepBound:
     """Largest stable step of Z <- Z + tau L Z W^T, with its reason.
@@ -29,6 +32,10 @@ class StepBound:
 
     def __float__(self) -> float:
         return self.value
+
+    def allows(self, step: float) -> bool:
+        """Whether `step` is within the bound, up to rounding: step <= value (1 + 1e-10)."""
+        return step <= self.value * (1 + ROUNDING)
 
     def __repr__(self) -> str:
         kind = "sharp" if self.sharp else "safe"

@@ -59,8 +59,9 @@ class Certificate:
         """The findings in a few lines of plain words."""
         modes, N = self.modes, len(self.blocks)
         norm = f"{self.norm:.6g}" if self.exact else f"between {self.norm_lower:.6g} and {self.norm:.6g}"
+        stage = f"{N} sub-block{'s' * (N > 1)} on {modes.weights[0].channels} channels"
         lines = [
-            f"{N} sub-block{'s' * (N > 1)} on {modes.weights[0].channels} channels: {self.verdict}. {MEANING[self.verdict]}",
+            f"{stage}: {self.verdict}. {MEANING[self.verdict]}",
             f"one pass: {self.measure} norm {norm}, worst mode s = {number(modes.s[modes.worst])};"
             f" within the stage at most {self.transient:.6g}",
             f"repeated passes: spectral radius {self.radius:.6g}, Kreiss constant of the worst mode {self.kreiss:.6g}",
@@ -72,6 +73,6 @@ class Certificate:
         for n, block in enumerate(self.blocks):
             lines.append(f"sub-block {n}: norm {block.norm:.6g}, Kreiss constant {block.kreiss:.6g}")
             for bound in filter(None, (block.spectral, block.energy, block.maximum)):
-                outcome = "holds" if bound.value >= 1 else "fails" if bound.sharp else "not shown"
+                outcome = "holds" if bound.allows(1.0) else "fails" if bound.sharp else "not shown"
                 lines.append(f"  {bound.norm}: {outcome}, step limit {bound.value:.6g}: {bound.reason}")
         return "\n".join(lines)

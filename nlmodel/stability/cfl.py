@@ -16,9 +16,7 @@ from nlmodel.stability.weight import as_weight
 NORMS = ("spectral", "energy", "max")
 
 
-def cfl_limit(
-    op: NonlocalOperator, weight: Any = None, norm: str = "spectral", *, method: str = "auto"
-) -> StepBound:
+def cfl_limit(op: NonlocalOperator, weight: Any = None, norm: str = "spectral", *, method: str = "auto") -> StepBound:
     """Largest tau >= 0 for which Z <- Z + tau L Z W^T is stable (Tao et al. 2018, eq. (8) has tau = 1).
 
     With mu in spec(W) and s in spec(-L) the update has the eigenvalues 1 - tau mu s, and
@@ -49,10 +47,10 @@ def cfl_limit(
     Returns  `StepBound`: 0 with a reason where no positive step is stable, inf where every step is.
     Raises   NotReversibleError for "energy", or method="lanczos", without a known measure; DomainError for
              "gershgorin" with negative K; ChoiceError, DtypeError, ShapeError, NonFiniteError.
-    Accuracy relative 8 M eps for reversible operators; eps times the condition of the eigenvalues otherwise.
-             |s| <= 8 M eps max|s| and mu from the rank-deficient part of W count as zero; Re(mu s) within 8 C eps ||W|| |s| of
-             zero counts as zero, so the limit is 0.
-    Cost     "exact" O(M^3); "lanczos" some tens of products with K; "gershgorin" and "max" O(M).
+    Accuracy relative: 8 (M + C) eps times the condition of the eigenvalues, which is 1 for those of a reversible L;
+             "lanczos" at most 5e-6 too low.  s within 8 M eps max|s| of zero counts as zero, so does a singular
+             value of W within 8 C eps ||W||, and Re(mu s) that close to zero counts as <= 0.
+    Cost     "exact" O(M^3); "lanczos" some tens of products with K; "gershgorin" and "max" O(M); all O(C^3).
     """
     check_operator(op)
     check_choice(norm, "norm", NORMS)

@@ -39,8 +39,8 @@ class Interval:
         best, where = np.full(mu.shape, np.inf), np.zeros(mu.shape, complex)
         for end in (self.high, self.low):
             if end:
-                stable = mu.real * np.sign(end) > uncertainty
-                tau = np.where(stable, 2 * (1 / mu).real / end, 0.0)
+                stable = np.real(mu) * np.sign(end) > uncertainty
+                tau = np.where(stable, 2 * np.real(1 / mu) / end, 0.0)
                 where = np.where(tau < best, end, where)
                 best = np.minimum(tau, best)
         return best, where
@@ -62,7 +62,7 @@ class Points:
             return np.full(mu.shape, np.inf), np.zeros(mu.shape, complex)
         q = mu[:, None] * self.s
         doubt = np.abs(mu)[:, None] * self.uncertainty + uncertainty * np.abs(self.s)
-        tau = np.where(q.real > doubt, 2 * (1 / q).real, 0.0)
+        tau = np.where(np.real(q) > doubt, 2 * np.real(1 / q), 0.0)
         at = np.argmin(tau, axis=1)
         best = tau[np.arange(len(mu)), at]
         return best if self.disc is None else np.maximum(best, self.disc.limits(mu, uncertainty)[0]), self.s[at]
@@ -81,6 +81,6 @@ class Disc:
     def limits(self, mu: np.ndarray, uncertainty: float) -> tuple[np.ndarray, np.ndarray]:
         if not self.radius:
             return np.full(mu.shape, np.inf), np.zeros(mu.shape, complex)
-        positive = (mu.real > uncertainty) & (np.abs(mu.imag) <= uncertainty)
+        positive = (np.real(mu) > uncertainty) & (np.abs(np.imag(mu)) <= uncertainty)
         tau = np.where(positive, 1 / (np.abs(mu) * self.radius), 0.0)
         return tau, np.full(mu.shape, 2 * self.radius, complex)

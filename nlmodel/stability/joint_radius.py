@@ -40,7 +40,8 @@ def joint_spectral_radius_bounds(matrices: Sequence[Any], depth: int = 6) -> Joi
     depth : longest product looked at.
 
     Returns  `JointRadius`.
-    Raises   DomainError: more than 2^24 entries in the products of length `depth`; ShapeError, DtypeError, NonFiniteError.
+    Raises   DomainError: more than 2^24 entries in the products of length `depth`; ShapeError, DtypeError,
+             NonFiniteError.
     Accuracy eps times the condition of the eigenvalues for `lower`, C depth eps for `upper`.
     Cost     len(matrices)^depth products of C x C matrices and their eigenvalues.
     """

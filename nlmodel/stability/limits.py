@@ -23,7 +23,9 @@ def spectral_limit(spectrum: NonlocalSpectrum, weight: Weight) -> StepBound:
     tau, s = spectrum.region.limits(mu, weight.tolerance)
     if not mu.size or np.all(tau == math.inf):
         cause = "W has no eigenvalue but 0" if not mu.size else "L = 0"
-        return StepBound(math.inf, f"{cause}: every mode is kept{_zero_note(eigenvalues)}", True, "spectral", spectrum.method)
+        return StepBound(
+            math.inf, f"{cause}: every mode is kept{_zero_note(eigenvalues)}", True, "spectral", spectrum.method
+        )
     at = int(np.argmin(tau))
     value, sharp = float(tau[at]), spectrum.sharp
     if value > 0:
@@ -104,7 +106,8 @@ def maximum_limit(op: NonlocalOperator, weight: Weight) -> StepBound:
     if w[0] < -weight.tolerance:
         return bound(0.0, f"W has the eigenvalue {w[0]:.6g} < 0: that coordinate is moved away from its neighbours")
     kept = "Z_i/sqrt(C_i) is averaged" if op.normalize == "symmetric" else "every step is an average"
-    return bound(1 / (float(w[-1]) * d), f"1/(w_max max_i(r_i - K_ii)), w_max = {w[-1]:.6g}, max = {d:.6g}: {kept}")
+    reason = f"1/(w_max max_i(r_i - K_ii)) with w_max = {w[-1]:.6g}, max = {d:.6g}; up to there {kept}"
+    return bound(1 / (float(w[-1]) * d), reason)
 
 
 def extent(spectrum: NonlocalSpectrum) -> str:
@@ -124,4 +127,5 @@ def _critical_note(eigenvalues: NonzeroEigenvalues, at: int) -> str:
 def _zero_note(eigenvalues: NonzeroEigenvalues) -> str:
     if eigenvalues.index < 2:
         return ""
-    return f"; mu = 0 has a Jordan block of size {eigenvalues.index}, so powers grow like n^{eigenvalues.index - 1} at every step"
+    size = eigenvalues.index
+    return f"; mu = 0 has a Jordan block of size {size}, so powers grow like n^{size - 1} at every step"

@@ -10,7 +10,10 @@ import numpy as np
 
 from nlmodel._arrays import to_numpy
 from nlmodel.operators import NonlocalOperator
+from nlmodel.stability.bound import ROUNDING
+from nlmodel.stability.lanczos import spectrum_ends
 from nlmodel.stability.modes import Amplification
+from nlmodel.stability.nonlocal_spectrum import RESIDUAL
 from nlmodel.stability.weight import Weight
 
 
@@ -32,8 +35,8 @@ def energy_norm(modes: Amplification, *, sampled: bool) -> StageNorm:
     """The norm in the measure of a reversible operator, the largest over the modes.
 
     Between m + 1 Chebyshev points a polynomial of degree N exceeds its largest value there at most by
-    1/cos(pi N/(2 m)) (Ehlich and Zeller 1964); so does ||P(s)||, the largest |u^H P(s) v| over unit u, v.  It is also at
-    most the product of the largest ||I - s W^n||, which are convex in s and so largest at the ends.
+    the factor 1/cos(pi N/(2 m)) (Ehlich and Zeller 1964); so does ||P(s)||, the largest |u^H P(s) v| over unit u, v.
+    It is also at most the product of the largest ||I - s W^n||, which are convex in s and so largest at the ends.
     """
     lower, transient = float(np.max(modes.norms)), float(np.max(modes.transients))
     if not sampled:
@@ -41,7 +44,9 @@ def energy_norm(modes: Amplification, *, sampled: bool) -> StageNorm:
     excess = 1 / math.cos(math.pi / (2 * SAMPLES))
     products = np.cumprod(np.max(modes.factor_norms, axis=1))
     upper = max(lower, min(lower * excess, float(products[-1])))
-    return StageNorm(lower, upper, max(transient, min(transient * excess, float(np.max(products)))), upper == lower)
+    return StageNorm(
+        lower, upper, max(transient, min(transient * excess, float(np.max(products)))), upper <= lower * (1 + ROUNDING)
+    )
 
 
 def chebyshev_modes(high: float, low: float, blocks: int) -> np.ndarray:
@@ -51,15 +56,35 @@ def chebyshev_modes(high: float, low: float, blocks: int) -> np.ndarray:
     return (low * (1 - x) + high * (1 + x)) / 2
 
 
-def euclidean_norm(op: NonlocalOperator, modes: Amplification, weights: Sequence[Weight]) -> StageNorm:
-    """The 2-norm of prod_n (I + L (x) W^n); when that is too large, max_s ||P(s)|| times at most cond(V)."""
+def euclidean_norm(op: NonlocalOperator, modes: Amplification) -> StageNorm:
+    """The 2-norms of prod_n (I + L (x) W^n): of the matrix when it is small, else by Lanczos on T^H T.
+
+    In eigenvectors of L that are not orthogonal the modes give only a lower bound, max_s ||P(s)||.
+    """
     L = to_numpy(op.to_dense()).astype(np.float64)
-    if len(L) * weights[0].channels <= LARGEST_DENSE:
-        T, norms = np.eye(len(L) * weights[0].channels), [1.0]
+    M, C = len(L), modes.weights[0].channels
+    if M * C > LARGEST_DENSE:
+        brackets = [_lanczos_norm(L, modes.weights[: n + 1]) for n in range(len(modes.weights))]
+        lower = max(brackets[-1][0], float(np.max(modes.norms)))
+        return StageNorm(lower, max(lower, brackets[-1][1]), max(1.0, *(upper for _, upper in brackets)), False)
+    T, norms = np.eye(M * C), []
+    for weight in modes.weights:
+        T = T + np.kron(L, weight.matrix) @ T
+        norms.append(float(np.linalg.norm(T, 2)))
+    return StageNorm(norms[-1], norms[-1], max(1.0, *norms), True)
+
+
+def _lanczos_norm(L: np.ndarray, weights: Sequence[Weight]) -> tuple[float, float]:
+    """||prod_n (I + L (x) W^n)||_2 from below and, as far as Lanczos sees, from above."""
+    C = weights[0].channels
+
+    def gram(x: np.ndarray) -> np.ndarray:
+        Z = x.reshape(len(L), C)
         for weight in weights:
-            T = T + np.kron(L, weight.matrix) @ T
-            norms.append(float(np.linalg.norm(T, 2)))
-        return StageNorm(norms[-1], norms[-1], max(norms), True)
-    condition = float(np.linalg.cond(np.linalg.eig(L)[1]))
-    lower = float(np.max(modes.norms))
-    return StageNorm(lower, condition * lower, condition * float(np.max(modes.transients)), False)
+            Z = Z + L @ Z @ weight.matrix.T
+        for weight in reversed(weights):
+            Z = Z + L.T @ Z @ weight.matrix.conj()
+        return Z.ravel()
+
+    upper = spectrum_ends(gram, len(L) * C, tolerance=RESIDUAL, both=False)[1]
+    return math.sqrt(upper / (1 + 4 * RESIDUAL)), math.sqrt(upper)

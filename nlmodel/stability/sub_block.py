@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from nlmodel.operators import NonlocalOperator
-from nlmodel.stability._kreiss import kreiss_constant
+from nlmodel.spectrum import kreiss_constant
 from nlmodel.stability.bound import StepBound
 from nlmodel.stability.limits import energy_limit, maximum_limit, spectral_limit
 from nlmodel.stability.nonlocal_spectrum import NonlocalSpectrum, outflow
@@ -39,6 +40,11 @@ class SubBlock:
     norm: float
     kreiss: float
 
+    @property
+    def bounded(self) -> bool:
+        """Whether repeating this sub-block alone is stable: within the spectral limit, and no Kreiss constant inf."""
+        return self.spectral.allows(1.0) and self.kreiss < math.inf
+
     def __repr__(self) -> str:
         energy = "no measure" if self.energy is None else f"energy {self.energy.value:.6g}"
         return (
@@ -60,14 +66,14 @@ def sub_block(
         energy_margin=_energy_margin(spectrum, weight) if op.reversible else None,
         maximum_margin=_maximum_margin(op, weight),
         norm=float(norms[worst]),
-        kreiss=float(kreiss_constant(np.eye(weight.channels) - s[worst] * weight.matrix)),
+        kreiss=kreiss_constant(np.eye(weight.channels) - s[worst] * weight.matrix).value,
     )
 
 
 def _spectral_margin(s: np.ndarray, weight: Weight) -> float:
     s = s[s != 0]
     q = nonzero_eigenvalues(weight).values[:, None] * s
-    return float(np.min((2 * q.real - np.abs(q) ** 2) / np.abs(s), initial=np.inf))
+    return float(np.min((2 * np.real(q) - np.abs(q) ** 2) / np.abs(s), initial=np.inf))
 
 
 def _energy_margin(spectrum: NonlocalSpectrum, weight: Weight) -> float:

@@ -102,7 +102,8 @@ def nonzero_eigenvalues(weight: Weight) -> NonzeroEigenvalues:
         core, index = S[:rank, None] * (Vh[:rank] @ U[:, :rank]), index + 1
     if not core.size:
         return NonzeroEigenvalues(np.zeros(0, complex), np.zeros(0), index)
-    values, left, right = eig(core, left=True, right=True)
+    eigen: Any = eig(core, left=True, right=True)
+    values, left, right = eigen
     overlap = np.abs(np.sum(left.conj() * right, axis=0))
     return NonzeroEigenvalues(values, 1 / np.maximum(overlap, np.finfo(float).tiny), index)
 

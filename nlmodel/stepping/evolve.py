@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nlmodel._arrays import Array, check_array, check_choice, check_count, check_number, namespace, scalar
+from nlmodel._arrays import Array, check_array, check_choice, check_count, check_number, to_numpy
 from nlmodel.errors import (
     BlowUpError,
     DomainError,
@@ -81,7 +81,7 @@ def evolve(
              ConvergenceError: a linear system was not solved to tolerance.
     Accuracy the order of `method` in `step` ("exponential": exact for a frozen L); mass, constants to rounding.
     Cost     as the method says; the energy shares the first product of the next step.  One `cfl_limit`.
-             Gradients flow through the explicit methods to Z0, W and the parameters of L.
+             Gradients flow to Z0, W and the parameters of L through every method that takes torch tensors.
     """
     check_array(Z0, "Z0", min_ndim=1)
     check_number(step, "step", above=0.0)
@@ -191,5 +191,4 @@ class _Stop(Exception):
 
 def _largest(Z: Array) -> float:
     """max |Z|, NaN where an entry is NaN."""
-    xp = namespace(Z)
-    return scalar(xp.max(xp.abs(Z)))
+    return float(np.max(np.abs(to_numpy(Z))))

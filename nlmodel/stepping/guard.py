@@ -44,10 +44,11 @@ def stability_bound(
 
 def _single_bound(method: Method, op: NonlocalOperator, weight: Weight, step: float, how: str) -> StepBound:
     euler = min((cfl_limit(part, weight, method=how) for part in batch_of(op)), key=float)
-    mu = nonzero_eigenvalues(as_weight(weight))
-    real = op.reversible and bool(np.all(np.abs(np.imag(mu.values)) <= as_weight(weight).tolerance))
     if method.name == "forward_euler":
         return euler
+    W = as_weight(weight)
+    mu = nonzero_eigenvalues(W).values
+    real = op.reversible and bool(np.all(np.abs(np.imag(mu)) <= W.tolerance))
     if real:
         ratio = method.real_limit / 2
         reason = f"{ratio:.5g} times the forward Euler limit {euler.value:.6g}: {euler.reason}"
@@ -55,7 +56,7 @@ def _single_bound(method: Method, op: NonlocalOperator, weight: Weight, step: fl
     if step <= euler.value or how == "gershgorin" or op.size > EXACT_UP_TO:
         return replace(euler, reason=f"the forward Euler limit suffices: {euler.reason}", sharp=False)
     s = np.concatenate([eigenvalues_of_generator(part) for part in batch_of(op)])
-    q = np.multiply.outer(mu.values, s)
+    q = np.multiply.outer(mu, s)
     factor = np.abs(method.amplification(step * q))
     worst = np.unravel_index(int(np.argmax(factor)), factor.shape)
     if factor[worst] <= 1 + ROUNDING:
@@ -70,7 +71,8 @@ def batch_of(op: NonlocalOperator) -> Iterator[NonlocalOperator]:
         yield op
         return
     K, found = op.averaging, op.potentials
-    for at in np.ndindex(*op.shape[:-2]):
+    for index in np.ndindex(*op.shape[:-2]):
+        at = (*index, ...)
         yield NonlocalOperator(
             replace(K, values=K.values[at]),
             replace(
@@ -116,8 +118,9 @@ class Guard:
     def excess(self) -> str:
         """By how much the step exceeds the bound, in words."""
         value = 0.0 if self.bound is None else self.bound.value
-        factor = f"{self.step / value:.4g} times the bound {value:.6g}" if value > 0 else "no step > 0 is stable"
-        return f"step {self.step:.6g}: {factor}"
+        if value == 0:
+            return f"step {self.step:.6g}, but no step > 0 is stable"
+        return f"step {self.step:.6g}, {self.step / value:.4g} times the bound {value:.6g}"
 
     def error(self) -> UnstableStepError:
         """The finding as an error: bound, reason, remedy."""

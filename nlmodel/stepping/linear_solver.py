@@ -51,12 +51,21 @@ class ImplicitSystem:
         Accuracy  default tolerance 64 eps.  Where L conserves the mean in its measure so does X, to rounding.
         """
         tolerance = 64 * eps(Y) if tolerance is None else tolerance
-        X, residual, target = self._polished(Y, guess, tolerance)
+        if "weighted_mean" not in self.op.keeps:
+            return self._solve(Y, guess, tolerance)
+        mean = self.op.mean(Y)[..., None, :]  # B is the identity on constants: only deviations are left to solve for
+        X = self._solve(Y - mean, guess - self.op.mean(guess)[..., None, :], tolerance)
+        return mean + (X - self.op.mean(X)[..., None, :])
+
+    def _solve(self, Y: Array, X: Array, tolerance: float) -> Array:
+        """Improve X until its true residual is small."""
+        correct = self._conjugate_gradients if self.positive else self._gmres
+        residual, target = self._residual(Y, X, tolerance)
         for _ in range(ROUNDS):
             if _norm(residual) <= target:
                 return X
-            correct = self._conjugate_gradients if self.positive else self._gmres
-            X, residual, target = self._polished(Y, X + correct(residual, target / 2), tolerance)
+            X = X + correct(residual, target / 2)
+            residual, target = self._residual(Y, X, tolerance)
         if _norm(residual) <= target:
             return X
         raise ConvergenceError(
@@ -66,32 +75,32 @@ class ImplicitSystem:
             fix="take a smaller step, or a larger tolerance",
         )
 
-    def _polished(self, Y: Array, X: Array, tolerance: float) -> tuple[Array, Array, float]:
-        """X, its true residual, and how small that must be; constants, where B is the identity, solved exactly."""
-        residual = Y - self.apply(X)
-        if "weighted_mean" in self.op.keeps:
-            constant = self.op.mean(residual)[..., None, :]
-            X, residual = X + constant, residual - constant
-        exits = match(self.op.exit_rate, X)[..., None] * X
-        size = _norm(self.op.apply(X)) + 2 * _norm(exits)
-        target = tolerance * (_norm(Y) + _norm(X) + abs(self.c) * self._weight_norm * size)
-        return X, residual, target
+    def _residual(self, Y: Array, X: Array, tolerance: float) -> tuple[Array, float]:
+        """Y - B X, and how small it must be."""
+        change = self.op.apply(X)
+        residual = Y - (X - self.c * mix(change, self.weight))
+        size = _norm(change) + 2 * _norm(match(self.op.exit_rate, X)[..., None] * X)
+        return residual, tolerance * (_norm(Y) + _norm(X) + abs(self.c) * self._weight_norm * size)
 
     def _conjugate_gradients(self, Y: Array, target: float) -> Array:
-        """B X = Y from X = 0 in <., .>_m, preconditioned by the diagonal of B."""
-        scale = 1 / self._diagonal(Y)
-        X, residual = namespace(Y).zeros_like(Y), Y
-        shifted = scale * residual
-        direction, product = shifted, self.op.inner(residual, shifted)
+        """B X = Y from X = 0 in <., .>_m, preconditioned by the diagonal of B; one run for each system of a batch."""
+        xp, m, scale = namespace(Y), match(self.op.measure, Y)[..., None], 1 / self._diagonal(Y)
+
+        def inner(U: Array, V: Array) -> Array:
+            return xp.sum(m * U * V, axis=(-2, -1), keepdims=True)
+
+        X, residual = xp.zeros_like(Y), Y
+        direction = scale * residual
+        product = inner(residual, direction)
         for _ in range(ITERATIONS):
             image = self.apply(direction)
-            along = _ratio(product, self.op.inner(direction, image))[..., None, None]
+            along = _ratio(product, inner(direction, image))
             X, residual = X + along * direction, residual - along * image
             if _norm(residual) <= target:
                 break
             shifted = scale * residual
-            previous, product = product, self.op.inner(residual, shifted)
-            direction = shifted + _ratio(product, previous)[..., None, None] * direction
+            previous, product = product, inner(residual, shifted)
+            direction = shifted + _ratio(product, previous) * direction
         return X
 
     def _diagonal(self, Z: Array) -> Array:
@@ -166,6 +175,6 @@ def _norm(X: Array) -> float:
 
 
 def _ratio(a: Array, b: Array) -> Array:
-    """a / b, and 0 where b = 0: a system in the batch that is solved already."""
+    """a / b, and 0 where both are 0: a system of the batch that is solved already."""
     xp = namespace(a)
-    return xp.where(b == 0, xp.zeros_like(a), a / xp.where(b == 0, xp.ones_like(b), b))
+    return a / xp.where(b == 0, xp.ones_like(b), b)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nlmodel._arrays import Array, to_numpy
-from nlmodel.operators.linear_map import match
+from nlmodel.operators import NonlocalOperator
 from nlmodel.stability.bound import StepBound
 from nlmodel.stepping.problem import State
 
@@ -91,18 +91,27 @@ class Recorder:
     saved: list[int] = field(default_factory=list)
     rows: list[tuple] = field(default_factory=list)
     last: Array = None
+    op: NonlocalOperator | None = None
+    measure: np.ndarray | None = None
 
     def record(self, state: State) -> None:
         """Note the state after one more step."""
-        op, Z = state.op, state.Z
-        k, self.last = len(self.rows), Z
+        k, self.last = len(self.rows), state.Z
         if k % self.save_every == 0:
             self._save(k)
-        z = to_numpy(Z).astype(np.float64)
-        m = to_numpy(match(op.measure, Z)).astype(np.float64)[..., None] if op.reversible else np.ones(1)
-        mass = np.sum(m * z, axis=-2) / np.sum(m, axis=-2) if op.reversible else None
-        energy = to_numpy(-op.inner(Z, state.change)).astype(np.float64) if op.reversible else None
-        self.rows.append((mass, energy, z.min(), z.max(), np.sqrt(np.sum(m * z**2))))
+        z = to_numpy(state.Z).astype(np.float64)
+        m = self._measure(state.op)
+        weighted = z if m is None else m * z
+        mass = None if m is None else np.sum(weighted, axis=-2) / np.sum(m, axis=-2)
+        energy = None if m is None else -np.sum(weighted * to_numpy(state.change), axis=(-2, -1))
+        self.rows.append((mass, energy, np.min(z), np.max(z), np.sqrt(np.sum(weighted * z))))
+
+    def _measure(self, op: NonlocalOperator) -> np.ndarray | None:
+        """The measure of `op`, (..., M, 1); found once while `op` stays the same."""
+        if op is not self.op:
+            self.op = op
+            self.measure = None if op.measure is None else to_numpy(op.measure).astype(np.float64)[..., None]
+        return self.measure
 
     def _save(self, k: int) -> None:
         self.states.append(self.last[..., 0] if self.vector else self.last)

@@ -100,7 +100,11 @@ def test_normal_weights_make_no_difference_between_the_norms():
         mu = rng.uniform(0.1, 1, 4) + 1j * rng.standard_normal(4)
         W = (Q * mu) @ Q.conj().T
         assert_close(
-            np.float64(energy_limit(kernel.op, W).value), np.float64(cfl_limit(kernel.op, W).value), "solve", n=4, cond=10.0
+            np.float64(energy_limit(kernel.op, W).value),
+            np.float64(cfl_limit(kernel.op, W).value),
+            "solve",
+            n=4,
+            cond=10.0,
         )
 
 
@@ -120,7 +124,8 @@ def largest_energy_ratio(kernel: Kernel, weight, step: float, steps: int) -> flo
 
 
 @pytest.mark.parametrize(
-    ("family", "kind"), [("gaussian", "number"), ("zero diagonal", "matrix"), ("weighted", "tied"), ("unnormalised", "matrix")]
+    ("family", "kind"),
+    [("gaussian", "number"), ("zero diagonal", "matrix"), ("weighted", "tied"), ("unnormalised", "matrix")],
 )
 def test_energy_never_grows_within_the_limit(family, kind):
     kernel = random_kernel(8, family)
@@ -183,7 +188,7 @@ def test_methods():
     X = np.random.default_rng(0).standard_normal((40, 2))
     op, W = NonlocalOperator.from_points(X, Gaussian()), random_weight(2, "matrix")
     exact, lanczos, cheap = (cfl_limit(op, W, "energy", method=m) for m in ("exact", "lanczos", "gershgorin"))
-    assert_close(np.float64(lanczos.value), np.float64(exact.value), "solve", n=40)
+    assert (1 - 5e-6) * exact.value <= lanczos.value <= (1 + 1e-10) * exact.value
     assert 0 < cheap.value <= exact.value and not cheap.sharp and "<=" in cheap.reason
     assert (exact.sharp, lanczos.sharp, exact.norm) == (True, True, "energy")
 
@@ -205,6 +210,10 @@ def test_tied_weights_are_stable_up_to_two(seed, family):
 
 def test_tied_weights_twins():
     kernel, B = random_kernel(0, "gaussian"), np.full((4, 2), 6.0)
-    for wrong in (lambda B, s: 2 * tied_weight(B, s), lambda B, s: tied_weight(B, 2 * s), lambda B, s: -tied_weight(B, s)):
+    for wrong in (
+        lambda B, s: 2 * tied_weight(B, s),
+        lambda B, s: tied_weight(B, 2 * s),
+        lambda B, s: -tied_weight(B, s),
+    ):
         with pytest.raises(AssertionError):
             tied_is_sharp(wrong, kernel, B)

@@ -1,6 +1,7 @@
 """Random operators, weights and fields, with the dense generator and the exact flow they must follow."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -39,12 +40,17 @@ class Setting:
         return f"Setting({self.op!r}, Z {self.Z.shape})"
 
 
-def setting(seed: int, M: int, C: int, how: str = "row", *, symmetric: bool = True) -> Setting:
+@lru_cache(maxsize=1000)
+def operator(seed: int, M: int, how: str, symmetric: bool) -> NonlocalOperator:
     rng = np.random.default_rng(seed)
     raw = rng.uniform(0.1, 1.0, (M, M))
     omega = (raw + raw.T) / 2 if symmetric else raw
-    op = NonlocalOperator.from_affinity(omega, how, weights=rng.uniform(0.5, 2.0, M) / M)
-    return Setting(op, rng.standard_normal((M, C)), rng)
+    return NonlocalOperator.from_affinity(omega, how, weights=rng.uniform(0.5, 2.0, M) / M)
+
+
+def setting(seed: int, M: int, C: int, how: str = "row", *, symmetric: bool = True) -> Setting:
+    rng = np.random.default_rng(seed)
+    return Setting(operator(seed % 12, M, how, symmetric), rng.standard_normal((M, C)), rng)
 
 
 @st.composite

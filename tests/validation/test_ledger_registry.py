@@ -8,7 +8,7 @@ from nlmodel.errors import ChoiceError, DomainError, FileError
 from tests.validation.fake_claims import confirmed, fake, refuted
 from validation import Section, claims_table, pins, prose
 from validation.mathml import mathml
-from validation.registry import collect, discover, natural, section_key, select
+from validation.registry import collect, discover, explore, natural, section_key, select
 from validation.run import run_claim
 from validation.scaffold import scaffold
 
@@ -45,6 +45,19 @@ def test_a_section_has_one_title():
     other = fake(confirmed, "C2", section=Section("9.1", "Letters"))
     with pytest.raises(DomainError, match=r"section 9\.1 has two titles"):
         collect([{"a": fake(confirmed), "b": other}])
+
+
+def test_a_module_that_cannot_be_imported_is_named(tmp_path, monkeypatch):
+    package = tmp_path / "fake_claim_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "good.py").write_text("from tests.validation.fake_claims import confirmed, fake\nc1 = fake(confirmed)\n")
+    (package / "bad.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    claims, unreadable = explore("fake_claim_package")
+    assert list(claims) == ["C1"]
+    (sentence,) = unreadable
+    assert sentence.startswith("fake_claim_package.bad cannot be imported: ModuleNotFoundError")
 
 
 def test_select():

@@ -124,6 +124,8 @@ def test_the_machine_is_not_named():
         (r"\max_i x", '</msub><mspace width="0.167em" /><mi>x</mi>'),
         (r"\lVert x \rVert", '<mo stretchy="false" lspace="0" rspace="0">‖</mo>'),
         (r"a < \infty", "<mi>∞</mi>"),
+        (r"\operatorname{ess\,inf} f", "<mtext>ess\N{NO-BREAK SPACE}inf</mtext>"),
+        (r"t' - 1", '<mrow><mi>t</mi><mo lspace="0" rspace="0">′</mo></mrow><mo>−</mo>'),
         (r"a \sim b", "<mo>∼</mo>"),
         (r"\widetilde{W}", '<mover accent="true">'),
         (r"\begin{align*} a &= b \\ c &= d \end{align*}", "<mtable"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.validation.fake_claims import against, conditional, confirmed, fake, refuted
 from validation import at_least, at_most, close, within
 from validation.ledger import Ledger
+from validation.record import NOISE
 from validation.run import run_claim
 
 
@@ -229,8 +230,8 @@ def test_headline_is_chosen_or_the_first_number():
     values = [run_claim(fake(examine)).headline for examine in (confirmed, refuted, chosen)]
     assert [(head.label, head.value, head.absolute) for head in values] == [
         ("two", 2.0, 2.0),
-        ("minus one", -1.0, 0.0),
-        ("three", 3.0, 0.0),
+        ("minus one", -1.0, NOISE),
+        ("three", 3.0, NOISE),
     ]
 
 

@@ -148,7 +148,7 @@ def _components(ledger: Ledger) -> None:
 
         $\gamma > 0$ is a condition on the kernel, not on the mesh: it fails when $\rho$ has several components, and
         degenerates like $\delta^2$ when a kernel with $\sigma = 1$ is given a shrinking horizon. Unlike for heat, $\gamma$ is
-        never larger than $\operatorname{ess\,inf} \sigma$, the bottom of the essential spectrum (C9).
+        never larger than the essential infimum of $\sigma$, the bottom of the essential spectrum (C9).
     """,
 )
 def p5(ledger: Ledger) -> None:
@@ -165,6 +165,7 @@ def p5(ledger: Ledger) -> None:
         tolerance("solve", n=cells, scale=2 / width**2),
         controls={r"the rate of heat, $4\pi^2$": np.full(2, 4 * np.pi**2)},
     )
+    ledger.headline(r"$\gamma$ of the Gaussian kernel, $s = 0.1$", values[1])
     x = (np.arange(cells) / cells)[:, None]
     rough = ledger.rng.standard_normal((cells, 3))
 

@@ -134,7 +134,7 @@ def _reach(ledger: Ledger) -> None:
     def beyond(horizon_of_kernel: float) -> float:
         """Largest quotient of the share of the mass beyond n horizons and the Poisson tail, n = 0, ..., 5."""
         op = NonlocalOperator.from_points(X, TopHat(horizon_of_kernel), "row", storage="dense")
-        mass = op.measure * flow(op, u, 0.5)
+        mass = np.asarray(op.measure) * flow(op, u, 0.5)
         distance = X[:, 0] - X[0, 0]
         shares = [np.sum(mass[distance > n * horizon * (1 + 1e-9)]) / np.sum(mass) for n in range(6)]
         return max(float(share / poisson.sf(n, 0.5)) for n, share in enumerate(shares))

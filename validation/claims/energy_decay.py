@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nlmodel import NonlocalOperator
 from nlmodel.kernels import Gaussian
-from nlmodel.spectrum import symmetric_part
+from nlmodel import spectrum
 from nlmodel.stepping import evolve
 from nlmodel.testing import tolerance
 from validation import Ledger, at_most, claim
@@ -28,7 +28,7 @@ def rate(op: NonlocalOperator, Z: np.ndarray, W: np.ndarray, measure: np.ndarray
 
 def antisymmetric_share(op: NonlocalOperator, Z: np.ndarray, W: np.ndarray, measure: np.ndarray) -> float:
     """How far the rate with W is from the rate with its symmetric part."""
-    return abs(rate(op, Z, W, measure) - rate(op, Z, symmetric_part(W), measure))
+    return abs(rate(op, Z, W, measure) - rate(op, Z, spectrum.symmetric_part(W), measure))
 
 
 def row(omega: np.ndarray) -> NonlocalOperator:
@@ -74,7 +74,7 @@ def c3(ledger: Ledger) -> None:
         return float(evolve(row(pair), start, step=12.0, steps=1, method="exponential", weight=W).norm[-1])
 
     def decades_apart(W: np.ndarray) -> float:
-        return abs(np.log10(final_norm(W) / final_norm(symmetric_part(W))))
+        return abs(np.log10(final_norm(W) / final_norm(spectrum.symmetric_part(W))))
 
     ledger.witness(
         r"two positions, $W$ and $\widetilde{W}$ with one quadratic form: decades between the norms at $t = 12$",
@@ -85,9 +85,9 @@ def c3(ledger: Ledger) -> None:
             "W": SHEAR,
             "Z(0)": start,
             "norm with W": final_norm(SHEAR),
-            "norm with its symmetric part": final_norm(symmetric_part(SHEAR)),
+            "norm with its symmetric part": final_norm(spectrum.symmetric_part(SHEAR)),
         },
-        controls={"a symmetric $W$": at_most(decades_apart(symmetric_part(SHEAR)), 1.0)},
+        controls={"a symmetric $W$": at_most(decades_apart(spectrum.symmetric_part(SHEAR)), 1.0)},
     )
     ledger.headline(r"decades between the flows of $W$ and $\widetilde{W}$", decades_apart(SHEAR))
     _plain_norm(ledger)
@@ -101,10 +101,10 @@ def _plain_norm(ledger: Ledger) -> None:
     op = NonlocalOperator.from_points(X, Gaussian(7.0), "row")
     A = ledger.rng.standard_normal((48, 48)) / np.sqrt(48)
     turn = A - A.T
-    plain, own = np.ones(op.size), op.measure / op.measure.mean()
+    plain, own = np.ones(op.size), np.asarray(op.measure) / np.mean(np.asarray(op.measure))
     tol = tolerance("reduction", n=op.size * 48, scale=float(np.abs(X).max() ** 2))
     ledger.witness(
-        rf"{op.size} patches of a photograph, antisymmetric $W$, $\widetilde{{W}} = 0$: rate of $\frac12 \lVert Z \rVert^2$",
+        rf"{op.size} patches of a photograph, antisymmetric $W$, $\widetilde{{W}} = 0$: rate of $\lVert Z \rVert^2 / 2$",
         satisfies={AFFINITY: at_most(asymmetry(Gaussian(7.0)(X)), 0.0)},
         violates=at_most(antisymmetric_share(op, X, turn, plain), tol),
         data={"W": turn},
@@ -133,7 +133,7 @@ def _instant(ledger: Ledger) -> None:
         def measure(case) -> float:
             omega, Z, W = case
             op = row(omega)
-            return antisymmetric_share(op, Z, W, op.measure if own else np.ones(3))
+            return antisymmetric_share(op, Z, W, np.asarray(op.measure) if own else np.ones(3))
 
         return measure
 
@@ -152,7 +152,7 @@ def _instant(ledger: Ledger) -> None:
         def measure(case) -> float:
             omega, Z, W = case
             op = row(omega)
-            energy, change = float(op.energy(Z)), rate(op, Z, W, op.measure)
+            energy, change = float(op.energy(Z)), rate(op, Z, W, np.asarray(op.measure))
             low, high = np.min(values(W)), np.max(values(W))
             return max(change + low * energy, -high * energy - change)
 
@@ -161,7 +161,7 @@ def _instant(ledger: Ledger) -> None:
     instant.property(
         r"how far the rate leaves $[-\lambda_{\max}(\widetilde{W}) E, -\lambda_{\min}(\widetilde{W}) E]$",
         cases,
-        excess(lambda W: np.linalg.eigvalsh(symmetric_part(W))),
+        excess(lambda W: np.linalg.eigvalsh(spectrum.symmetric_part(W))),
         at_most=tol,
         controls={"with the real parts of the eigenvalues of $W$": excess(lambda W: np.linalg.eigvals(W).real)},
     )
@@ -175,7 +175,7 @@ def _quotients(instant, ledger: Ledger) -> None:
     times = 0.1 * 0.5 ** np.arange(6)
     norms = [evolve(op, X, step=t, steps=1, method="exponential", weight=SHEAR).norm for t in times]
     quotients = np.array([(n[1] ** 2 - n[0] ** 2) / (2 * t) for n, t in zip(norms, times, strict=True)])
-    exact, plain = (rate(op, X, SHEAR, m) for m in (op.measure, np.ones(8)))
+    exact, plain = (rate(op, X, SHEAR, m) for m in (np.asarray(op.measure), np.ones(8)))
     instant.order(
         r"difference quotients of $\frac12 \lVert Z(t) \rVert_m^2$ against $\operatorname{tr}(G \widetilde{W})$",
         times,
@@ -198,7 +198,7 @@ def _long_time(ledger: Ledger, pair: np.ndarray, start: np.ndarray) -> None:
         lambda W: abs(slope(W) + 0.5 * s),
         of=SHEAR,
         at_most=8 * np.exp(-s * T),
-        controls={r"the flow of $\widetilde{W}$": symmetric_part(SHEAR)},
+        controls={r"the flow of $\widetilde{W}$": spectrum.symmetric_part(SHEAR)},
         note=r"The second mode of $W$ is smaller by $e^{-st}$, which bounds the difference.",
     )
     later.evidence(
@@ -212,6 +212,6 @@ def _long_time(ledger: Ledger, pair: np.ndarray, start: np.ndarray) -> None:
 
 def _largest_growth(op: NonlocalOperator, W: np.ndarray) -> float:
     """Growth of the state along the eigenvector of the smallest eigenvalue of the symmetric part."""
-    v = np.linalg.eigh(symmetric_part(W))[1][:, 0]
+    v = np.linalg.eigh(spectrum.symmetric_part(W))[1][:, 0]
     run = evolve(op, np.array([v, -v]), step=0.05, steps=60, method="exponential", weight=W)
     return float(run.norm.max() / run.norm[0])

@@ -29,6 +29,11 @@ def diffused(omega: np.ndarray, Z: np.ndarray) -> np.ndarray:
     return change
 
 
+def one_block(Z: np.ndarray, op: NonlocalOperator, W: np.ndarray) -> np.ndarray:
+    """One sub-block of the stage."""
+    return np.asarray(stage(Z, op, [W]))
+
+
 def positive(rng: np.random.Generator, channels: int, norm: float) -> np.ndarray:
     """A random symmetric positive definite matrix of the given norm."""
     B = rng.standard_normal((channels, 2 * channels))
@@ -142,10 +147,10 @@ def _witnesses(ledger: Ledger, op: NonlocalOperator, X: np.ndarray) -> None:
     tol = tolerance("reduction", n=op.size, scale=4.0)
 
     def spread(W: np.ndarray) -> float:
-        return float(np.ptp(stage(flat, op, [W])[:, 1]))
+        return float(np.ptp(one_block(flat, op, W)[:, 1]))
 
     def parting(W: np.ndarray) -> float:
-        after = stage(twice, op, [W])
+        after = one_block(twice, op, W)
         return float(np.abs(after[:, 0] - after[:, 1]).max())
 
     for words, W, measure, Z in (
@@ -163,7 +168,7 @@ def _witnesses(ledger: Ledger, op: NonlocalOperator, X: np.ndarray) -> None:
 
 def _distance(op: NonlocalOperator, Z: np.ndarray, W: np.ndarray) -> float:
     """min over mu of |stage - (15) with step mu|, relative to the change that the stage makes."""
-    change, diffusion = stage(Z, op, [W]) - Z, op @ Z
+    change, diffusion = one_block(Z, op, W) - Z, op @ Z
     mu = np.sum(change * diffusion) / np.sum(diffusion**2)
     return float(np.linalg.norm(change - mu * diffusion) / np.linalg.norm(change))
 
@@ -171,4 +176,4 @@ def _distance(op: NonlocalOperator, Z: np.ndarray, W: np.ndarray) -> float:
 def _gap(case, step: float) -> float:
     omega, Z = case
     op = NonlocalOperator.from_affinity(omega, "none")
-    return float(np.abs(stage(Z, op, [np.eye(2)]) - (Z + step * diffused(omega, Z))).max())
+    return float(np.abs(one_block(Z, op, np.eye(2)) - (Z + step * diffused(omega, Z))).max())

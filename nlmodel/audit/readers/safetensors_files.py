@@ -22,8 +22,8 @@ def safetensors_entries(path: Path) -> list[Entry]:
         found = []
         for key in file.keys():  # noqa: SIM118  (a safetensors handle is not a mapping)
             part = file.get_slice(key)
-            shape, kind = tuple(part.get_shape()), part.get_dtype()
-            dtype = NUMPY_NAMES.get(kind, kind.lower())
+            shape, kind = tuple(part.get_shape()), str(part.get_dtype())
+            dtype = NUMPY_NAMES.get(kind) or kind.lower()
             found.append(Entry(printable(key), shape, dtype, _loader(path, key, shape, kind)))
         return found
 

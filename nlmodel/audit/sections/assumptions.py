@@ -87,16 +87,14 @@ def _basic(found) -> Finding:
             "act",
             f"The affinity breaks assumption (12): {' and '.join(broken)}.",
             "Without symmetry eigenvalues may be complex and no energy is known to decrease; with negative "
-            "entries "
-            "a step is no average, and values may leave the range of the data.",
+            "entries a step is no average, and values may leave the range of the data.",
             "use one embedding for both arguments ($\\theta = \\phi$, eq. (13)) or $(\\omega + "
-            "\\omega^\\top)/2$; "
-            "for signs take a Gaussian or exp of the scalar product, or ReLU features.",
+            "\\omega^\\top)/2$; for signs take a Gaussian or exp of the scalar product, or ReLU features.",
         )
     if not found.positive_semidefinite:
         return Finding(
             "watch",
-            f"The affinity is symmetric and nonnegative, but not positive semidefinite: smallest eigenvalue "
+            "The affinity is symmetric and nonnegative, but not positive semidefinite: smallest eigenvalue "
             f"{number(found.smallest_eigenvalue)}.",
             "Modes of $K$ below 0 change sign at every step, and the step limit falls from 2 or more towards 1.",
             "keep the eigenvalues of $W$ below the limit in the stability section, or use a positive definite kernel.",
@@ -132,8 +130,8 @@ def _together(x: Measured, defect: float, spread: float) -> Finding:
     return Finding(
         "watch",
         f"(11) and (12) do not hold together: {cause}, and $K$ has a symmetry defect of {number(defect)}.",
-        "Unit rows cost the symmetry. What the paper derives from a symmetric $K$ holds in the inner product "
-        "weighted by $C_i$ only: the mean that is conserved is the $C$-weighted one."
+        "Unit rows cost the symmetry. What the paper derives from a symmetric $K$ holds in the inner "
+        "product weighted by $C_i$ only: the mean that is conserved is the $C$-weighted one."
         if x.op.reversible
         else "No inner product is known in which $K$ is symmetric.",
         "read energies and means in that inner product (op.inner, op.mean), or use `--normalize sinkhorn`, "

@@ -8,17 +8,14 @@ import numpy as np
 
 from nlmodel.audit.measured import Measured
 from nlmodel.audit.report import Fact, Finding, Picture, Section
+from nlmodel.audit.sections.mixing import mixing
 from nlmodel.audit.words import number
 from nlmodel.markov import (
     detailed_balance_gap,
     dobrushin_coefficient,
     entropy_production,
     kolmogorov_cycle_gap,
-    mixing_time,
-    mixing_time_bounds,
-    period,
     recurrent_classes,
-    second_eigenvalue_modulus,
     stationary,
 )
 from nlmodel.plot import position_maps
@@ -44,15 +41,15 @@ def chain(x: Measured) -> tuple[Section, list[Finding]]:
     findings, pictures = [_direction(x, P)], []
     if len(classes) == 1:
         law = stationary(P)
-        facts += _equilibrium_facts(x, P, law)
-        findings += [_hubs(x, law), *_mixing(x, P, law, facts)]
+        facts_of_mixing, findings_of_mixing = mixing(x, P)
+        facts += [*_equilibrium_facts(x, P, law), *facts_of_mixing]
+        findings += [_hubs(x, law), *findings_of_mixing]
         if x.grid is not None:
             pictures.append(_maps(x, law))
     section = Section(
         "As a Markov chain",
         "Row $i$ of $K$ is a law on positions: a walker at $i$ moves to $j$ with probability $K_{ij}$. "
-        "Densities evolve by "
-        "$K^\\top$, features by $K$.",
+        "Densities evolve by $K^\\top$, features by $K$.",
         tuple(facts),
         r"\pi_i K_{ij} = \pi_j K_{ji}, \qquad \pi^\top K = \pi^\top",
         tuple(pictures),
@@ -100,61 +97,6 @@ def _equilibrium_facts(x: Measured, P: np.ndarray, law: np.ndarray) -> list[Fact
     return facts
 
 
-def _mixing(x: Measured, P: np.ndarray, law: np.ndarray, facts: list[Fact]) -> list[Finding]:
-    """Mixing facts are added to `facts`; a finding where the chain is too slow or never mixes."""
-    cycle = period(P)
-    if cycle > 1:
-        facts.append(Fact("period", "period", cycle, "the chain returns to a position at multiples of this only"))
-        return [
-            Finding(
-                "act",
-                f"The chain has period {cycle}: it never mixes.",
-                "A mode with $\\lambda = -1$ flips sign at every application of $K$ and never fades.",
-                "keep the diagonal of $\\omega$, or use $\\mu < 1$ (the lazy chain).",
-            )
-        ]
-    steps = mixing_time(P)
-    facts.append(Fact("mixing_time", "mixing time", steps, "steps until the worst start is within 1/4 of $\\pi$"))
-    if x.op.reversible:
-        bounds = mixing_time_bounds(P)
-        facts += [
-            Fact(
-                "relaxation_time",
-                "relaxation time",
-                bounds.relaxation_time,
-                "1 / (1 - largest other $|\\lambda|$), steps",
-            ),
-            Fact(
-                "mixing_bounds",
-                "bounds of the mixing time from the gap",
-                f"{number(bounds.lower)} to {number(bounds.upper)}",
-                "from the relaxation time and the smallest $\\pi_i$",
-            ),
-        ]
-    else:
-        facts.append(
-            Fact("second_modulus", "second largest $|\\lambda|$", second_eigenvalue_modulus(P), "asymptotic rate")
-        )
-    if steps > 100:
-        return [
-            Finding(
-                "watch",
-                f"Mixing is slow: {number(steps)} applications of $K$ until the worst start is forgotten.",
-                "There are nearly closed groups of positions; a few blocks exchange features within them only.",
-                "enlarge the bandwidth for global context; for segmentation this is what you want.",
-            )
-        ]
-    if steps <= 1:
-        return []  # the width of the averages has said it
-    return [
-        Finding(
-            "good",
-            f"Any start is forgotten after {number(steps)} applications of $K$ (within 1/4 in total variation).",
-            "A stage of a few sub-blocks reaches the whole image or sequence.",
-        )
-    ]
-
-
 def _hubs(x: Measured, law: np.ndarray) -> Finding:
     top, at = x.size * float(law.max()), int(np.argmax(law))
     where = f"row {at}" if x.grid is None else f"patch ({at // x.grid[1]}, {at % x.grid[1]})"
@@ -164,8 +106,7 @@ def _hubs(x: Measured, law: np.ndarray) -> Finding:
             f"Position {at} ({where}) carries {number(top)} times its fair share of the stationary law.",
             "The conserved mean is dominated by few positions; with enough blocks all features approach theirs.",
             "normalise the features (exp of scalar products favours long vectors), or use `--normalize "
-            "sinkhorn`, whose "
-            "law is uniform.",
+            "sinkhorn`, whose law is uniform.",
         )
     return Finding(
         "good",
@@ -180,12 +121,11 @@ def _maps(x: Measured, law: np.ndarray) -> Picture:
     rows, columns = x.grid or (1, x.size)
     fields = {"stationary law, $M \\pi_i$": x.size * law}
     if x.op.reversible:
-        slow = x.modes[1][:, 1] / np.sqrt(x.op.measure)
+        slow = x.modes[1][:, 1] / np.sqrt(np.asarray(x.op.measure))
         fields["slowest mode, $\\lambda_2$"] = slow / np.max(np.abs(slow))
     return Picture(
         "maps",
         "The same facts on the image, one pixel a patch. Left: where a walker spends its time. Right: the "
-        "pattern that "
-        "survives the longest; its two signs are the two groups that exchange the least.",
+        "pattern that survives the longest; its two signs are the two groups that exchange the least.",
         lambda: position_maps(fields, (rows, columns)),
     )

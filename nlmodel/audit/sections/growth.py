@@ -17,7 +17,7 @@ LARGEST_KREISS = 128  # channels: its level sets need eigenvalues of twice that 
 
 def growth(x: Weighed) -> tuple[Section, list[Finding]]:
     """Eigenvalues of W, the numerical and the spectral end of its damping, and the Kreiss constant of I - W."""
-    slowest, weakest = float(np.min(x.mu.real)), float(x.symmetric[0])
+    slowest, weakest = float(np.min(np.real(x.mu))), float(x.symmetric[0])
     radius = float(np.max(np.abs(np.linalg.eigvals(np.eye(x.channels) - x.matrix))))
     kreiss = kreiss_constant(np.eye(x.channels) - x.matrix).value if x.channels <= LARGEST_KREISS else None
     scale = float(x.singular[0]) or 1.0
@@ -38,7 +38,7 @@ def growth(x: Weighed) -> tuple[Section, list[Finding]]:
             "kreiss",
             "Kreiss constant of $I - W$",
             kreiss,
-            "largest transient of its powers, up to a factor e C"
+            "largest transient of its powers, up to a factor $e\\, C$"
             if kreiss is not None
             else f"not computed above {LARGEST_KREISS} channels",
         ),
@@ -46,11 +46,11 @@ def growth(x: Weighed) -> tuple[Section, list[Finding]]:
     section = Section(
         "Growth",
         "The eigenvalues of $W$ decide about the long run, those of $\\tilde{W}$ about the first instant; "
-        "for a $W$ that is "
-        "not normal the two can disagree, and the Kreiss constant bounds what happens between.",
+        "for a $W$ that is not normal the two can disagree, and the Kreiss constant bounds what happens "
+        "between.",
         facts,
-        r"\max_i \mathrm{Re}\,(-\mu_i) \ \le\ \lambda_{\max}(-\tilde{W}), \qquad"
-        r" \mathcal{K}(G) \le \sup_n \|G^n\| \le e\, C\, \mathcal{K}(G), \quad G = I - W",
+        r"\max_i \mathrm{Re}\,(-\mu_i) \ \le\ \lambda_{\max}(-\tilde{W}), \qquad \mathcal{K}(G) \le \sup_n "
+        r"\|G^n\| \le e\, C\, \mathcal{K}(G), \quad G = I - W",
     )
     return section, _transient(slowest, weakest, kreiss, radius)
 
@@ -62,11 +62,10 @@ def _transient(slowest: float, weakest: float, kreiss: float | None, radius: flo
         return [
             Finding(
                 "watch",
-                f"Transients: powers of $I - W$ decay in the end, but first reach at least {number(kreiss)} "
-                "times their start.",
+                "Transients: powers of $I - W$ decay in the end, but first reach at least "
+                f"{number(kreiss)} times their start.",
                 f"$W$ is far from normal: its eigenvalues (real part at least {number(slowest)}) promise "
-                "damping, "
-                f"$\\tilde{{W}}$ (down to {number(weakest)}) does not.",
+                f"damping, $\\tilde{{W}}$ (down to {number(weakest)}) does not.",
                 "in a network of a few sub-blocks the transient is all there is: penalise $\\|W W^\\top - "
                 "W^\\top W\\|$, or tie $W$.",
             )

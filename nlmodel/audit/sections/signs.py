@@ -52,18 +52,16 @@ def signs(x: Weighed) -> tuple[Section, list[Finding]]:
             findings.append(_chance(found, null, z))
         caption = (
             "Left: eigenvalues of the symmetric part. Right: how many of the largest are negative, against "
-            "weights that "
-            "have learned nothing."
+            "weights that have learned nothing."
         )
         pictures.append(Picture("signs", caption, lambda: spectrum_against_null(x.matrix, null)))
     section = Section(
         "Signs of the symmetric part",
-        "The energy of a symmetric kernel sees $\\tilde{W}$ only. Count its signs with care: the shape of a "
-        "bottleneck "
-        "fixes most of them before any training.",
+        "The energy of a symmetric kernel sees $\\tilde{W}$ only. Count its signs with care: the shape of "
+        "a bottleneck fixes most of them before any training.",
         tuple(facts),
-        r"\tilde{W} = \frac{W + W^\top}{2}, \qquad n_+(\tilde{W}),\ n_-(\tilde{W}) \le r, \qquad"
-        r" n_+ = n_- = r \ \text{ if } \ \mathrm{rank}\,[W_Z, W_g^\top] = 2r",
+        r"\tilde{W} = \frac{W + W^\top}{2}, \qquad n_+(\tilde{W}),\ n_-(\tilde{W}) \le r, \qquad n_+ = n_- "
+        r"= r \ \text{ if } \ \mathrm{rank}\,[W_Z, W_g^\top] = 2r",
         tuple(pictures),
     )
     return section, findings
@@ -112,11 +110,9 @@ def _count(x: Weighed, positive: int, negative: int) -> Finding:
         return Finding(
             "watch",
             f"$\\tilde{{W}}$ has exactly {positive} positive and {negative} negative eigenvalues, as every "
-            "generic weight of "
-            f"rank {x.rank} has.",
+            f"generic weight of rank {x.rank} has.",
             "The count says nothing about training, and $W$ is never purely positive or negative: some "
-            "field grows in one "
-            "step at every scaling, however small.",
+            "field grows in one step at every scaling, however small.",
             "read the sizes (sums of either sign) instead of counts; for a guarantee tie the factors, $W_g "
             "= W_Z^\\top$.",
         )

@@ -25,11 +25,11 @@ def spectrum(x: Measured) -> tuple[Section, list[Finding]]:
             "the slowest mode is multiplied by this",
         ),
         Fact("gap", "spectral gap: second smallest $s$", _plain(s[1]), "rate at which the slowest mode dies"),
-        Fact("s_max", "largest $s_{\\max}$ of $-L$", float(np.max(s.real)), "decides the step limit"),
+        Fact("s_max", "largest $s_{\\max}$ of $-L$", float(np.max(np.real(s))), "decides the step limit"),
         Fact(
             "lambda_min",
             "smallest eigenvalue $\\lambda_{\\min}$ of $K$",
-            float(1 - np.max(s.real)) if _unit_exit(x) else None,
+            float(1 - np.max(np.real(s))) if _unit_exit(x) else None,
             "$1 - s_{\\max}$; below 0 a mode oscillates",
         ),
         Fact(
@@ -77,9 +77,9 @@ def spectrum(x: Measured) -> tuple[Section, list[Finding]]:
             pictures.append(
                 Picture(
                     "damping",
-                    f"Above: what {BLOCKS} blocks do to each mode. Below: share of the squared norm of this "
-                    "data in each "
-                    "mode. The original block removes what is smooth, the proposed one what oscillates.",
+                    f"Above: what {BLOCKS} blocks do to each mode. Below: share of the squared norm of "
+                    "this data in each mode. The original block removes what is smooth, the proposed one "
+                    "what oscillates.",
                     lambda: mode_damping(0.5, 1 - s, x.shares, blocks=BLOCKS),
                 )
             )

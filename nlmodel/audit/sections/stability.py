@@ -19,6 +19,9 @@ MEANINGS = {
 }
 
 
+LETTERS = {r"\bmu\b": "μ", r"\btau\b": "τ", "<=": "≤", ">=": "≥", r"\^2": "²", r"\^H": "ᵀ", r"-(?=\d)": "−"}
+
+
 def stability(x: Measured) -> tuple[Section, list[Finding]]:
     """The largest stable mu in three senses, each with its reason."""
     norms = ("spectral", "energy", "max") if x.op.reversible else ("spectral", "max")
@@ -30,8 +33,7 @@ def stability(x: Measured) -> tuple[Section, list[Finding]]:
     section = Section(
         "Stability: the CFL limits",
         "A sub-block is a step of forward Euler. With $W = \\mu I$ it is stable for $0 \\le \\mu \\le$ the "
-        "limit; "
-        "a negative or imaginary $\\mu$ is unstable however small.",
+        "limit; a negative or imaginary $\\mu$ is unstable however small.",
         facts,
         r"|1 - \mu s| \le 1 \ \text{ for all } s \quad \Longleftrightarrow \quad |\mu|^2 s_{\max} \le 2\, "
         r"\mathrm{Re}\, \mu",
@@ -79,5 +81,7 @@ def _finding(limits: dict[str, StepBound]) -> Finding:
 
 def reason(limit: StepBound) -> str:
     """Why a limit is what it is, in the report's letters."""
-    text = re.sub(r"\bmu\b", "μ", limit.reason).replace("^2", "²")
+    text = limit.reason
+    for name, letter in LETTERS.items():
+        text = re.sub(name, letter, text)
     return text if limit.sharp else f"{text} (safe, not sharp)"

@@ -67,8 +67,7 @@ def steady(x: Measured) -> tuple[Section, list[Finding]]:
     section = Section(
         "Steady states",
         "The paper says that the original network's flow has the steady state 0 only. That is so exactly "
-        "when no "
-        "nonzero column of $Z$ lies in the kernel of $K(Z)$. The proposed flow keeps all constants.",
+        "when no nonzero column of $Z$ lies in the kernel of $K(Z)$. The proposed flow keeps all constants.",
         tuple(facts),
         r"\tilde{L} Z = -K(Z)\, Z = 0 \qquad \text{against} \qquad L Z = (K - I)\, Z = 0",
     )
@@ -117,16 +116,14 @@ def _practice(x: Measured, kept: float, rank: int) -> Finding:
             "act" if kept > 0.1 else "watch",
             f"{percent(kept)} of these features lie where $K$ is nearly zero (numerical rank {rank:,} of {x.size:,}).",
             "The original network with a negative weight does not damp that part: it is as good as steady, "
-            "and stays as "
-            "noise while the mean vanishes first.",
+            "and stays as noise while the mean vanishes first.",
             "use the proposed form $K - I$, which damps exactly those modes, or a narrower kernel.",
         )
     return Finding(
         "good",
         f"Only {percent(kept)} of these features lie where $K$ is nearly zero.",
         "The original network with a small negative weight would damp nearly all of them, constants first; "
-        "the proposed "
-        "one keeps the constants.",
+        "the proposed one keeps the constants.",
     )
 
 
@@ -136,8 +133,7 @@ def _matrix_only(x: Measured, rank: int) -> Finding:
             "watch",
             f"$K$ is singular in double precision: rank {rank:,} of {x.size:,}.",
             "With this $K$ frozen the original network has a space of steady states of dimension "
-            f"{x.size - rank:,}, "
-            "on which no weight acts.",
+            f"{x.size - rank:,}, on which no weight acts.",
             "use the proposed form $K - I$, whose steady states are the constants.",
         )
     return Finding(

@@ -18,8 +18,8 @@ WORST = {"reversible": np.array([[0.0, 1.0], [1.0, 0.0]]), "psd": np.ones((2, 2)
 
 FAMILIES = {
     "markov": "any Markov kernel",
-    "reversible": "any symmetric affinity $\\ge 0$, normalised by rows",
-    "psd": "the same, positive semidefinite (Gaussian, exp of products)",
+    "reversible": "any reversible kernel",
+    "psd": "positive semidefinite affinity",
 }
 
 
@@ -27,41 +27,27 @@ def weight_stability(x: Weighed) -> tuple[Section, list[Finding]]:
     """Largest factor on W that keeps every mode bounded, for every kernel of a family; energy and maximum principle."""
     limits = {family: worst_case_limit(x.matrix, family) for family in FAMILIES}
     original = worst_case_limit(-x.matrix, "psd")
-    facts = [
-        Fact(f"limit_{family}", f"largest factor on $W$: {words}", limits[family].value, reason(limits[family]))
-        for family, words in FAMILIES.items()
-    ]
-    for family, omega in WORST.items():
-        energy = cfl_limit(NonlocalOperator.from_affinity(omega), x.matrix, "energy")
-        facts.append(
-            Fact(
-                f"energy_{family}", f"the same without any transient: {FAMILIES[family]}", energy.value, reason(energy)
-            )
-        )
-    facts.append(
-        Fact(
-            "limit_original",
-            "largest factor on $W$ in the original block, $Z + K Z W^\\top$, positive semidefinite $K$",
-            original.value,
-            reason(original),
-        )
-    )
-    growing = int(np.sum(x.mu.real < -8 * x.channels * x.unit * max(float(x.singular[0]), np.finfo(float).tiny)))
+    kernels = {family: NonlocalOperator.from_affinity(omega) for family, omega in WORST.items()}
+    energies = {family: cfl_limit(op, x.matrix, "energy") for family, op in kernels.items()}
+    rows = [(f"limit_{family}", f"no growth, {FAMILIES[family]}", limit) for family, limit in limits.items()]
+    rows += [(f"energy_{family}", f"no transient, {FAMILIES[family]}", limit) for family, limit in energies.items()]
+    rows += [("limit_original", "no growth in the original block $Z + K Z W^\\top$, the same affinity", original)]
+    facts = tuple(Fact(key, label, limit.value, reason(limit)) for key, label, limit in rows)
+    growing = int(np.sum(np.real(x.mu) < -8 * x.channels * x.unit * max(float(x.singular[0]), np.finfo(float).tiny)))
     discs = {"positive semidefinite": 1.0, "any reversible": 2.0}
     section = Section(
         "Stability for every kernel",
-        "A sub-block multiplies by $1 - \\mu s$, with $s$ from the kernel. The limits below hold for the "
-        "worst kernel of each "
-        "family: multiply $W$ by less and every mode stays bounded.",
-        tuple(facts),
+        "A sub-block multiplies by $1 - \\mu s$, with $s$ from the kernel. The table gives the largest "
+        "factor on $W$ with which no kernel of a family makes any field grow: in the long run, or not even "
+        "for one step. Positive semidefinite are the Gaussian and exp of products with one embedding.",
+        facts,
         r"|1 - \mu s| \le 1 \quad \Longleftrightarrow \quad \left|\mu - \frac{1}{s_{\max}}\right| \le "
         r"\frac{1}{s_{\max}}",
         (
             Picture(
                 "discs",
                 "Eigenvalues $\\mu$ of $W$ and the discs in which no mode grows; those outside the larger "
-                "disc grow for "
-                "some positive semidefinite kernel.",
+                "disc grow for some positive semidefinite kernel.",
                 lambda: cfl_disc(x.mu, discs),
             ),
         )
@@ -74,7 +60,7 @@ def weight_stability(x: Weighed) -> tuple[Section, list[Finding]]:
 def _finding(limits: dict[str, StepBound], original: StepBound, growing: int, x: Weighed) -> Finding:
     markov, psd = limits["markov"].value, limits["psd"].value
     if growing:
-        worst = float(np.min(x.mu.real))
+        worst = float(np.min(np.real(x.mu)))
         fits = (
             f" In the original block $W$ is stable up to a factor {number(original.value)}."
             if original.value > 0
@@ -85,8 +71,8 @@ def _finding(limits: dict[str, StepBound], original: StepBound, growing: int, x:
             f"{growing} of {len(x.mu)} eigenvalues of $W$ have a negative real part (down to {number(worst)}).",
             "In the proposed stage those modes grow for every kernel and every scaling: small weights do "
             "not help." + fits,
-            f"shift the weight, $W + c I$ with $c \\ge$ {number(-worst)}, or tie it, $W = B B^\\top$ with "
-            "$\\|B\\|^2 \\le 1$.",
+            f"shift the weight, $W + c I$ with $c \\ge {number(-worst)}$, or tie it, $W = B B^\\top$ with "
+            "$\\|B\\|^2 \\le 1$; then audit it again.",
         )
     if psd == 0:
         return Finding(
@@ -106,8 +92,7 @@ def _finding(limits: dict[str, StepBound], original: StepBound, growing: int, x:
         return Finding(
             "watch",
             f"$W$ is stable for every positive semidefinite kernel (factor {number(psd)}), not for every "
-            "reversible one "
-            f"(factor {number(limits['reversible'].value)}).",
+            f"reversible one (factor {number(limits['reversible'].value)}).",
             "With a kernel that is not positive semidefinite, such as one without a diagonal, oscillating "
             "modes can grow.",
             "keep the Gaussian or exp of products with $\\theta = \\phi$, and keep the diagonal.",

@@ -38,7 +38,7 @@ def scale_for(x: Measured, target: float) -> float | None:
     low, high = 1e-6, 1e6
     if not listen(high) < target < listen(low):
         return None
-    for _ in range(40):
+    for _ in range(60):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if listen(middle) > target else (low, middle)
     return x.kernel.scale / math.sqrt(high) if isinstance(x.kernel, Gaussian) else x.kernel.temperature / high

@@ -1,3 +1,0 @@
-def kreiss_constant(G):
-    from nlmodel.spectrum import kreiss_constant
-    return kreiss_constant(G)
