@@ -56,14 +56,15 @@ def _terms(coefficients: Array | Sequence[Array], Z: Array) -> list[Array]:
     if all(numbers):
         return [check_number(term, "coefficients") for term in terms]
     if any(numbers):
-        raise ShapeError("coefficients must be all numbers or all matrices", got="a mixture")
+        raise ShapeError("coefficients must be all numbers, or all matrices", got="a mixture")
     for term in terms:
         check_array(term, "coefficients")
         check_alike(Z=Z, coefficients=term)
-        if tuple(term.shape) not in ((), (Z.shape[-1], *terms[0].shape[1:])) or term.ndim != terms[0].ndim:
+        shape = tuple(term.shape)
+        if shape != tuple(terms[0].shape) or (shape and (len(shape) != 2 or shape[0] != Z.shape[-1])):
             raise ShapeError(
-                "each coefficient must be a number, or all matrices (C, C') with C the channels of Z",
-                got=f"shape {tuple(term.shape)} for Z of shape {tuple(Z.shape)}",
+                "coefficients must be all numbers, or all matrices (C, C') with C the channels of Z",
+                got=f"shape {shape} for Z of shape {tuple(Z.shape)}",
             )
     return terms
 
@@ -112,7 +113,8 @@ def stage_coefficients(weights: Array | Sequence[float]) -> Array:
     ----------
     weights : mu_1, ..., mu_N as numbers or an (N,) array, or W^1, ..., W^N as one (N, C, C) array.
 
-    Returns  (N+1,) or (N+1, C, C) array for `chebyshev_filter`; NumPy float64 for a sequence of numbers.
+    Returns  (N+1,) or (N+1, C, C) array for `chebyshev_filter`; NumPy float64 for a sequence of numbers, which
+        as a list fits features of any library and precision.
     Raises   ShapeError / DtypeError / NonFiniteError.
     Accuracy absolute error O(N eps prod_n (|1 - mu_n| + |mu_n|)).
     Cost     O(N^2) numbers, or O(N^2 C^3).

@@ -156,7 +156,7 @@ def reaction_diffusion_step(
 
 def _unstacked(weights: Array) -> list[Array]:
     """The weights along the first axis of one array."""
-    check_array(weights, "weights", min_ndim=1)
+    check_array(weights, "weights", ndim=3)
     return [weights[n, ...] for n in range(weights.shape[0])]
 
 

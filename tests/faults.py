@@ -127,8 +127,12 @@ def _leak(patch: Patch) -> None:
 
 @fault("seed reused")
 def _seed(patch: Patch) -> None:
-    right = JumpProcess._jump
-    patch.setattr(JumpProcess, "_jump", lambda self, state, rng: right(self, state, np.random.default_rng(0)))
+    right = JumpProcess.sample
+
+    def wrong(self, start, t, paths, *, rng):
+        return right(self, start, t, paths, rng=np.random.default_rng(0))
+
+    patch.setattr(JumpProcess, "sample", wrong)
 
 
 @fault("stale buffer")

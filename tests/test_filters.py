@@ -48,10 +48,8 @@ def test_law_recurrence_equals_definition(seed: int, M: int, count: int, matrice
     A, Z = symmetric_affinity(rng, M), rng.standard_normal((M, 3))
     theta = rng.standard_normal((count, 3, 2) if matrices else (count,))
     scale = float(np.sum(np.abs(theta)) * np.max(np.abs(Z))) * 3
-    cond = math.sqrt(1 / np.finfo(float).eps) * np.finfo(float).eps ** 0.5
     expected = by_definition(A, Z, theta)
-    near_one = 8 * M * np.finfo(float).eps
-    slack = tolerance("solve", n=M * count**2, scale=scale, cond=cond) + count * math.sqrt(near_one) * 0 * scale
+    slack = tolerance("solve", n=M * count**2, scale=scale)
     assert np.max(np.abs(chebyshev_filter(A, Z, theta) - expected)) <= slack
     assert np.max(np.abs(chebyshev_filter(A, Z, list(theta)) - expected)) <= slack
 
@@ -117,12 +115,7 @@ def test_law_blocks_are_coefficients(seed: int, M: int) -> None:
     rng = np.random.default_rng(seed)
     A, Z = row_affinity(rng, M), rng.standard_normal((M, 3))
     first, second, third = rng.standard_normal((3, 3, 2))
-    forms = {
-        ("nonlocal", first): A @ Z @ first,
-        ("stage", first): A @ Z @ first - Z @ first,
-        ("spectral", first, second): Z @ first + A @ Z @ second,
-        ("generalized_spectral", first, second, third): Z @ first + A @ Z @ second + (2 * A @ Z - Z) @ third,
-    } if False else [
+    forms = [
         (("nonlocal", first), A @ Z @ first),
         (("stage", first), A @ Z @ first - Z @ first),
         (("spectral", first, second), Z @ first + A @ Z @ second),
@@ -130,7 +123,9 @@ def test_law_blocks_are_coefficients(seed: int, M: int) -> None:
     ]
     for arguments, expected in forms:
         scale = 20 * float(np.max(np.abs(Z)) * max(np.max(np.abs(W)) for W in arguments[1:]))
-        assert_close(chebyshev_filter(A, Z, block_coefficients(*arguments)), expected, "reduction", n=3 * M, scale=scale)
+        assert_close(
+            chebyshev_filter(A, Z, block_coefficients(*arguments)), expected, "reduction", n=3 * M, scale=scale
+        )
 
 
 def test_generalized_spectral_block_is_the_spectral_block_with_other_weights(rng: np.random.Generator) -> None:
@@ -254,14 +249,14 @@ A3, Z3 = np.eye(3), np.ones((3, 2))
         ((A3, np.ones((3, 0)), [1.0]), ShapeError, r"Z must not be empty"),
         ((A3, Z3, []), ShapeError, r"coefficients must not be empty"),
         ((A3, Z3, [math.nan]), NonFiniteError, r"coefficients must be finite"),
-        ((A3, Z3, [1.0, "2"]), ShapeError, r"all numbers or all matrices: got a mixture"),
-        ((A3, Z3, [1.0, np.eye(2)]), ShapeError, r"all numbers or all matrices"),
+        ((A3, Z3, [1.0, "2"]), ShapeError, r"all numbers, or all matrices: got a mixture"),
+        ((A3, Z3, [1.0, np.eye(2)]), ShapeError, r"all numbers, or all matrices"),
         ((A3, Z3, [True]), DtypeError, r"coefficients must be a real number"),
         ((A3, Z3, np.array([1, 2])), DtypeError, r"coefficients must be a real floating-point array"),
         ((A3, Z3, np.ones(2, dtype=np.float32)), DtypeError, r"coefficients and Z must share dtype"),
         ((A3, Z3, [np.eye(3)]), ShapeError, r"matrices \(C, C'\) with C the channels of Z: got shape \(3, 3\)"),
         ((A3, Z3, [np.eye(2), np.ones((2, 3))]), ShapeError, r"got shape \(2, 3\)"),
-        ((A3, Z3, np.ones((2, 2))), ShapeError, r"each coefficient must be a number"),
+        ((A3, Z3, np.ones((2, 2))), ShapeError, r"coefficients must be all numbers, or all matrices"),
     ],
 )
 def test_bad_filter_input(arguments: tuple, error: type, message: str) -> None:

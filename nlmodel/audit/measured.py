@@ -118,9 +118,10 @@ def from_features(
             )
             measured = replace(measured, assumed=(*measured.assumed, line))
         return measured
+    omega = made(X)
     weights = 1 / len(X) if normalize == "none" else None
     try:
-        op = NonlocalOperator.from_points(X, made, normalize, weights=weights)
+        op = NonlocalOperator.from_affinity((omega + omega.T) / 2, normalize, weights=weights)
     except NormalizationError as error:
         raise NormalizationError(
             error.what,
@@ -128,7 +129,7 @@ def from_features(
             why="scalar products have either sign, and the normalisation divides by their sums",
             fix="pass --normalize none, which divides by the number of positions, or --kernel gaussian",
         ) from error
-    return Measured(made(X), op, made, X, grid, (said, NORMALIZED[normalize]))
+    return Measured(omega, op, made, X, grid, (said, NORMALIZED[normalize]))
 
 
 def _check_range(op: NonlocalOperator) -> None:

@@ -54,6 +54,7 @@ SYMBOLS = {
     r"\not": "not ",
     r"\sqrt": "√",
 }
+LONGEST = 10**7  # whole numbers from here on are rounded like others
 RAISED = str.maketrans("0123456789+-nkTH", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᵏᵀᴴ")
 
 
@@ -91,7 +92,7 @@ def number(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, np.integer)):
-        return f"{int(value):,}"
+        return f"{int(value):,}" if abs(value) < LONGEST else _decimal(float(value))
     if isinstance(value, (float, np.floating)):
         return _decimal(float(value))
     if isinstance(value, (complex, np.complexfloating)):

@@ -31,10 +31,10 @@ from nlmodel.markov.lazy import lazy_completion as lazy_completion
 from nlmodel.markov.master_equation import euler_limit as euler_limit
 from nlmodel.markov.master_equation import euler_step as euler_step
 from nlmodel.markov.master_equation import master_equation_rhs as master_equation_rhs
-from nlmodel.markov.mixing import MixingBounds as MixingBounds
 from nlmodel.markov.mixing import mixing_time as mixing_time
-from nlmodel.markov.mixing import mixing_time_bounds as mixing_time_bounds
 from nlmodel.markov.mixing import worst_distance as worst_distance
+from nlmodel.markov.mixing_bounds import MixingBounds as MixingBounds
+from nlmodel.markov.mixing_bounds import mixing_time_bounds as mixing_time_bounds
 from nlmodel.markov.reverse import ReverseMeanings as ReverseMeanings
 from nlmodel.markov.reverse import backward_step_matrix as backward_step_matrix
 from nlmodel.markov.reverse import inverse_condition as inverse_condition

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from nlmodel.markov.matrix import Sparse, longest_row
+from nlmodel.markov.matrix import Matrix, Sparse, as_csr, longest_row
 from nlmodel.testing import tolerance
 
 
@@ -36,32 +36,48 @@ class Balance:
         return self.gap <= self.rounding
 
 
-def balance(csr: Sparse, precision: np.dtype) -> Balance:
-    """Detailed balance of the float64 chain `csr`, whose entries carry the rounding of `precision`.
+def balance(A: Matrix) -> Balance:
+    """Detailed balance of a checked chain.
 
-    With a_ij = log |P_ij| - log |P_ji|, 0 on the diagonal whatever its sign, the measure is log m_j = log m_i + a_ij
-    along the tree; the sums along all paths to the root are found together by pointer jumping.
+    With a_ij = log |A_ij| - log |A_ji|, 0 on the diagonal whatever its sign, the measure is log m_j = log m_i + a_ij
+    along the tree: from state 0 to all others when there are no zeros, else breadth first.
     Cost: O(nnz + M log depth).
     """
+    if not issparse(A) and np.all(A):
+        logs = np.log(np.abs(A.astype(np.float64)))
+        ratio = logs - logs.T
+        measure = ratio[0]
+        return _judged(A, measure, 1, measure[:, None] - measure + ratio, logs, 3)
+    csr = as_csr(A)
     logs = csr_array((np.log(np.abs(csr.data)), csr.indices, csr.indptr), shape=csr.shape)
     back = logs.T.tocsr()
     if not (np.array_equal(logs.indptr, back.indptr) and np.array_equal(logs.indices, back.indices)):
         return Balance(None, 0, math.inf, 0.0)
-    ratio = logs.data - back.data
+    ratio, lengths = logs.data - back.data, np.diff(csr.indptr)
     parent, components = _spanning_forest(csr)
-    lengths = np.diff(csr.indptr)
-    log_measure = np.zeros(csr.shape[0])
-    log_measure[parent >= 0] = -ratio[csr.indices == np.repeat(parent, lengths)]
+    measure, reach = _along_tree(parent, -ratio[csr.indices == np.repeat(parent, lengths)])
+    defect = np.repeat(measure, lengths) - measure.take(csr.indices) + ratio
+    return _judged(A, measure, components, defect, logs.data, 2 * reach + 1)
+
+
+def _judged(
+    A: Matrix, measure: np.ndarray, components: int, defect: np.ndarray, logs: np.ndarray, cycle: int
+) -> Balance:
+    """The result, with the rounding that entries of A and sums of `cycle` logarithms carry."""
+    rounding = tolerance("reduction", A.dtype, n=cycle * longest_row(A))
+    rounding += tolerance("reduction", np.float64, n=cycle, scale=float(np.max(np.abs(logs), initial=1.0)))
+    return Balance(measure, components, float(np.max(np.abs(defect), initial=0.0)), rounding)
+
+
+def _along_tree(parent: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, int]:
+    """The sum of the steps from each state to its root by pointer jumping, and a bound on their number."""
+    total = np.zeros(len(parent))
+    total[parent >= 0] = steps
     ancestor, reach = np.where(parent < 0, np.arange(len(parent)), parent), 1
     while np.any(ancestor != ancestor[ancestor]):
-        log_measure = log_measure + log_measure[ancestor]
+        total = total + total[ancestor]
         ancestor, reach = ancestor[ancestor], 2 * reach
-    defect = np.abs(np.repeat(log_measure, lengths) - log_measure.take(csr.indices) + ratio)
-    cycle = 2 * reach + 1
-    largest = float(np.max(np.abs(logs.data), initial=1.0))
-    rounding = tolerance("reduction", precision, n=cycle * longest_row(csr))
-    rounding += tolerance("reduction", np.float64, n=cycle, scale=largest)
-    return Balance(log_measure, components, float(np.max(defect, initial=0.0)), rounding)
+    return total, reach
 
 
 def _spanning_forest(graph: Sparse) -> tuple[np.ndarray, int]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from nlmodel._arrays import check_array, check_number, to_numpy
 from nlmodel.errors import DomainError, DtypeError, ShapeError
-from nlmodel.markov.matrix import SHORTEST_SUM, Matrix, as_matrix, off_diagonal, row_sums, smallest_entry, sum_tolerance
+from nlmodel.markov.door import as_matrix
+from nlmodel.markov.matrix import SHORTEST_SUM, Matrix, off_diagonal, row_sums, smallest_entry, sum_tolerance
 from nlmodel.testing import tolerance
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from nlmodel._arrays import check_array, check_number, to_numpy
 from nlmodel.errors import DomainError, DtypeError, ShapeError
 from nlmodel.markov.checks import check_transition_matrix
+from nlmodel.markov.door import as_matrix
 from nlmodel.markov.matrix import (
     Matrix,
     add_diagonal,
-    as_matrix,
     off_diagonal,
     row_sums,
     scale,

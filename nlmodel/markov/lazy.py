@@ -9,10 +9,10 @@ import numpy as np
 from nlmodel._arrays import check_number
 from nlmodel.errors import DomainError
 from nlmodel.markov.checks import check_transition_matrix
+from nlmodel.markov.door import as_matrix
 from nlmodel.markov.matrix import (
     Matrix,
     add_diagonal,
-    as_matrix,
     row_sums,
     scale,
     smallest_entry,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from nlmodel._arrays import check_count, check_number
 from nlmodel.errors import ConvergenceError, DomainError, DtypeError, ShapeError
 from nlmodel.markov.checks import check_transition_matrix
 from nlmodel.markov.classes import class_period
-from nlmodel.markov.gap import spectral_gap
 from nlmodel.markov.matrix import DENSE_STATES, Matrix, as_csr, as_dense, transposed
 from nlmodel.markov.mixing_modes import mixing_time_by_modes
 from nlmodel.markov.stationary import log_stationary
@@ -21,15 +18,6 @@ from nlmodel.markov.stationary import log_stationary
 
 STARTS_AT_ONCE = 64
 MOST_DOUBLINGS = 60
-
-
-@dataclass(frozen=True)
-class MixingBounds:
-    """lower <= mixing time <= upper, with the relaxation time 1 / absolute gap from which they come."""
-
-    lower: float
-    upper: float
-    relaxation_time: float
 
 
 def worst_distance(P: Any, t: int, *, starts: Any = None) -> float:
@@ -105,33 +93,6 @@ def mixing_time(P: Any, eps: float = 0.25, *, starts: Any = None, max_steps: int
         upper, exact = mixing_time_by_modes(A, eps)
         return upper if exact else _by_steps(A, eps, np.arange(A.shape[0]), upper)
     return _by_squaring(as_dense(A, "mixing_time"), eps, np.exp(log_stationary(A)))
-
-
-def mixing_time_bounds(P: Any, eps: float = 0.25) -> MixingBounds:
-    """Bounds of the mixing time of a reversible chain from its spectrum alone.
-
-        (t_rel - 1) log(1 / (2 eps)) <= t_mix(eps) <= t_rel log(1 / (eps pi_min)),     t_rel = 1 / absolute
-        gap
-
-    Levin, Peres, Wilmer 2009, theorems 12.3 and 12.4.
-
-    Parameters
-    ----------
-    P : (M, M) reversible irreducible transition matrix, dense or sparse; an operator stands for its averaging
-        matrix K.
-    eps : in (0, 1).
-
-    Returns  `MixingBounds`; infinite when the absolute gap is 0 (periodic).
-    Cost     that of `spectral_gap`.
-    """
-    A = check_transition_matrix(P)
-    eps = check_number(eps, "eps", above=0, below=1)
-    gap = spectral_gap(A).absolute_gap
-    logs = log_stationary(A)
-    if not gap or gap <= np.finfo(np.float64).eps:
-        return MixingBounds(math.inf if eps < 0.5 else 0.0, math.inf, math.inf)
-    lower = max(0.0, (1 / gap - 1) * math.log(1 / (2 * eps)))
-    return MixingBounds(lower, (math.log(1 / eps) - float(np.min(logs))) / gap, 1 / gap)
 
 
 def _by_squaring(P: np.ndarray, eps: float, law: np.ndarray) -> int:

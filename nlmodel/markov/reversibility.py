@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 
 from nlmodel._arrays import check_number
 from nlmodel.errors import DomainError
@@ -46,10 +46,10 @@ def is_reversible(P: Any, pi: Any = None, *, tol: float | None = None) -> bool:
     """
     A, _ = check_chain(P)
     if pi is None:
-        found = balance(as_csr(A), A.dtype)
+        found = balance(A)
         return found.gap <= (found.rounding if tol is None else check_number(tol, "tol", at_least=0))
     gap = _flow_gap(A, check_law(pi, "pi", A.shape[0]))
-    return gap <= (balance(as_csr(A), A.dtype).rounding if tol is None else check_number(tol, "tol", at_least=0))
+    return gap <= (balance(A).rounding if tol is None else check_number(tol, "tol", at_least=0))
 
 
 def detailed_balance_gap(P: Any, pi: Any = None) -> float:
@@ -93,7 +93,7 @@ def kolmogorov_cycle_gap(P: Any) -> float:
     Cost     O(nnz + M log depth); sparse stays sparse.
     """
     A, _ = check_chain(P)
-    return balance(as_csr(A), A.dtype).gap
+    return balance(A).gap
 
 
 def time_reversal(P: Any, pi: Any = None) -> Matrix:
@@ -128,14 +128,16 @@ def time_reversal(P: Any, pi: Any = None) -> Matrix:
             why="a state that is never visited in equilibrium has no past",
             fix="restrict P to its recurrent class: see recurrent_classes(P)",
         )
-    moves = transposed(off_diagonal(as_csr(A)))
-    moves.data[:] = np.exp(np.log(moves.data) + logs[moves.indices] - np.repeat(logs, np.diff(moves.indptr)))
+    moves = transposed(off_diagonal(A)).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        if issparse(A):
+            moves.data = np.exp(np.log(moves.data) + logs[moves.indices] - np.repeat(logs, np.diff(moves.indptr)))
+        else:
+            moves = np.exp(np.log(moves) + logs - logs[:, None])
     if rates:
-        backward = add_diagonal(moves, -row_sums(moves))
-    else:
-        backward = add_diagonal(moves, A.diagonal().astype(np.float64))
-        backward = scale(backward, rows=1 / row_sums(backward))
-    return csr_array(backward, dtype=A.dtype) if issparse(A) else backward.toarray().astype(A.dtype)
+        return add_diagonal(moves, -row_sums(moves)).astype(A.dtype)
+    backward = add_diagonal(moves, A.diagonal().astype(np.float64))
+    return scale(backward, rows=1 / row_sums(backward)).astype(A.dtype)
 
 
 def _check_stationary(A: Matrix, law: np.ndarray) -> None:
@@ -153,10 +155,13 @@ def _check_stationary(A: Matrix, law: np.ndarray) -> None:
 
 
 def edge_flows(A: Matrix, law: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """log (pi_i P_ij) and log (pi_j P_ji) over all edges; None when an edge with flow has no way back."""
-    moves = off_diagonal(as_csr(A))
+    """log of pi_i |P_ij| and of pi_j |P_ji| over all edges; None when an edge with flow has no way back."""
     with np.errstate(divide="ignore"):
         logs = log_stationary(A) if law is None else np.log(law.astype(np.float64))
+    if not issparse(A) and np.all(A) and np.all(np.isfinite(logs)):
+        flows = np.log(np.abs(A.astype(np.float64))) + logs[:, None]
+        return flows, flows.T
+    moves = off_diagonal(as_csr(A))
     states = np.flatnonzero(np.isfinite(logs))
     if len(states) < len(logs):
         leaving, moves, logs = moves[states].nnz, restricted(moves, states), logs[states]

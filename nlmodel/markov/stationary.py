@@ -12,7 +12,17 @@ from nlmodel.errors import ConvergenceError
 from nlmodel.markov.balance import balance
 from nlmodel.markov.checks import check_chain
 from nlmodel.markov.classes import several_classes, the_recurrent_class
-from nlmodel.markov.matrix import DENSE_STATES, Matrix, Sparse, add_diagonal, as_csr, off_diagonal, restricted, row_sums
+from nlmodel.markov.matrix import (
+    DENSE_STATES,
+    Matrix,
+    Sparse,
+    add_diagonal,
+    as_csr,
+    as_dense,
+    off_diagonal,
+    restricted,
+    row_sums,
+)
 from nlmodel.testing import tolerance
 
 
@@ -34,7 +44,7 @@ def stationary(P: Any, *, log: bool = False) -> np.ndarray:
 
     Returns  (M,) array in the dtype of P; 0 (or -inf) on transient states.
     Raises   DomainError: several recurrent classes, named by number.  ConvergenceError: an LU solution that
-             is not stationary.
+             is not stationary, or a law beyond the range of float64 in a chain that is not reversible.
     Accuracy relative in every entry, however small: about 4 (depth of the tree) eps |log| for the closed
              form, 2 M^2 eps worst case for the elimination; for the sparse LU relative to the largest entry.
     Cost     O(nnz) in closed form, O(M^3) dense elimination, the fill of the factors for the sparse one.
@@ -46,22 +56,19 @@ def stationary(P: Any, *, log: bool = False) -> np.ndarray:
 
 def log_stationary(A: Matrix) -> np.ndarray:
     """log pi of a checked chain, in float64."""
-    csr = as_csr(A)
-    found = balance(csr, A.dtype)
+    found = balance(A)
     if found.holds and found.log_measure is not None:
         if found.components > 1:
             raise several_classes(found.components)
         return found.log_measure - _log_sum(found.log_measure)
-    states = the_recurrent_class(csr)
-    logs = np.full(csr.shape[0], -np.inf)
-    if len(states) < csr.shape[0]:
+    M = A.shape[0]
+    states = np.arange(M) if not issparse(A) and np.all(A) else the_recurrent_class(as_csr(A))
+    if len(states) < M:
+        logs = np.full(M, -np.inf)
         logs[states] = log_stationary(restricted(A, states))
         return logs
-    moves = off_diagonal(csr)
-    dense = not issparse(A) or csr.shape[0] <= DENSE_STATES
-    law = eliminate(moves.toarray()) if dense else _solve(moves)
-    with np.errstate(divide="ignore"):
-        logs = np.log(law)
+    dense = not issparse(A) or M <= DENSE_STATES
+    logs = np.log(eliminate(as_dense(off_diagonal(A), "elimination")) if dense else _solve(off_diagonal(as_csr(A))))
     return logs - _log_sum(logs)
 
 
@@ -71,13 +78,19 @@ def eliminate(rates: np.ndarray) -> np.ndarray:
     State n is removed and its moves are sent on: A_ij += A_in A_nj / sum_{k < n} A_nk.  The diagonal is never
     used, so nothing is subtracted and every entry keeps its relative accuracy.
     """
-    A = rates.copy()
-    for n in range(len(A) - 1, 0, -1):
-        A[:n, n] /= np.sum(A[n, :n])
-        A[:n, :n] += np.outer(A[:n, n], A[n, :n])
-    law = np.ones(len(A))
-    for n in range(1, len(A)):
-        law[n] = law[:n] @ A[:n, n]
+    A, law = rates.copy(), np.ones(len(rates))
+    with np.errstate(all="ignore"):
+        for n in range(len(A) - 1, 0, -1):
+            A[:n, n] /= np.sum(A[n, :n])
+            A[:n, :n] += np.outer(A[:n, n], A[n, :n])
+        for n in range(1, len(A)):
+            law[n] = law[:n] @ A[:n, n]
+    if not (np.all(np.isfinite(law)) and np.min(law) > 0):
+        raise ConvergenceError(
+            "the stationary law must fit into the range of float64",
+            got=f"entries from {np.min(law):.1e} to {np.max(law):.1e} before normalisation",
+            why="the chain is not reversible, so that its law has no closed form in logarithms",
+        )
     return law
 
 
@@ -95,7 +108,7 @@ def _solve(moves: Sparse) -> np.ndarray:
         law = _solve_from(moves, exits, int(np.argmax(law)))
     residual = float(np.sum(np.abs(moves.T @ law - exits * law)))
     allowed = tolerance("solve", n=len(exits), scale=float(exits @ np.abs(law)))
-    if residual > allowed or np.min(law) < 0:
+    if residual > allowed or np.min(law) <= 0:
         raise ConvergenceError(
             "the sparse factorisation gave no stationary law",
             got=f"residual {residual:.1e} above {allowed:.1e}, smallest entry {np.min(law):.1e}",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from nlmodel.errors import ConvergenceError, DomainError, NotReversibleError
 from nlmodel.markov.balance import balance
-from nlmodel.markov.matrix import Matrix, as_csr, off_diagonal, row_sums
+from nlmodel.markov.matrix import Matrix, off_diagonal, row_sums, transposed
 from nlmodel.markov.stationary import factorize
 
 
@@ -40,10 +40,9 @@ class SymmetricForm:
 
 def symmetric_form(A: Matrix) -> SymmetricForm:
     """The symmetric form of a checked transition matrix; `NotReversibleError` when it has none."""
-    csr = as_csr(A)
-    if csr.shape[0] < 2:
-        raise DomainError("a spectral gap needs at least 2 states", got=f"{csr.shape[0]} state")
-    found = balance(csr, A.dtype)
+    if A.shape[0] < 2:
+        raise DomainError("a spectral gap needs at least 2 states", got=f"{A.shape[0]} state")
+    found = balance(A)
     if not found.holds or found.log_measure is None:
         raise NotReversibleError(
             "the chain must be reversible",
@@ -53,11 +52,9 @@ def symmetric_form(A: Matrix) -> SymmetricForm:
             "the gap of its additive reversibilisation",
         )
     root = np.exp((found.log_measure - np.max(found.log_measure)) / 2)
-    half = np.sqrt(csr.data)
-    back = csr_array((half, csr.indices, csr.indptr), shape=csr.shape).T.tocsr()
-    S = csr_array((half * back.data, csr.indices, csr.indptr), shape=csr.shape)
-    matrix = S if issparse(A) else S.toarray()
-    return SymmetricForm(matrix, row_sums(off_diagonal(csr)), root / np.linalg.norm(root), found.components)
+    half = A.astype(np.float64).sqrt() if issparse(A) else np.sqrt(A.astype(np.float64))
+    matrix = half.multiply(transposed(half)).tocsr() if issparse(A) else half * half.T
+    return SymmetricForm(matrix, row_sums(off_diagonal(A)), root / np.linalg.norm(root), found.components)
 
 
 def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:

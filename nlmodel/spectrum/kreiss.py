@@ -121,8 +121,8 @@ def kreiss_constant(G: Array, *, continuous: bool = False) -> KreissConstant:
         `transient_peak` gives an upper bound.
     Raises   ShapeError / DtypeError / NonFiniteError.
     Accuracy `value` is rounded down by the error of the singular value, relative N eps (|z| + ||G||) / sigma_min.
-        Points closer to the boundary than sqrt(eps) max(1, ||G||) are not evaluated, only the limits at
-        eigenvalues on it. inf is reported when a matrix within rounding of G has it.
+        Points closer to the boundary than sqrt(eps) ||G|| (of the circle, sqrt(eps) at least) are not evaluated,
+        only the limits at eigenvalues on it. inf is reported when a matrix within rounding of G has it.
     Cost     about 30 generalised eigenvalue problems of size 2N, O(N^3) each.
     """
     A = matrix(G, "G").astype(np.complex128)
@@ -132,15 +132,16 @@ def kreiss_constant(G: Array, *, continuous: bool = False) -> KreissConstant:
         return KreissConstant(math.inf, argmax, "unbounded")
     norm = float(np.linalg.norm(A, 2))
     excess = numerical_abscissa(A) if continuous else numerical_radius(A) - 1
-    if excess <= 1e-12 * max(1.0, norm):
+    unit = norm if continuous else max(1.0, norm)
+    if excess <= 1e-12 * unit:
         return KreissConstant(1.0, complex(math.inf), "infinity")
     attained = "boundary"
     if best < 1:
         best, argmax, attained = 1.0, complex(math.inf), "infinity"
     places = np.array([region.position(z) for z in np.linalg.eigvals(A)])
-    shallow = math.sqrt(EPS) * max(1.0, norm)
+    shallow = math.sqrt(EPS) * unit
     start = max(shallow, 0.5 * _distance_to_boundary(A, region, places))
-    depths = start * 2.0 ** np.arange(math.ceil(math.log2(1e4 * max(1.0, norm) / start)) + 1)
+    depths = start * 2.0 ** np.arange(math.ceil(math.log2(1e4 * unit / start)) + 1)
     slack = norm if continuous else norm - 1
     for depth in map(float, depths):
         if depth * (best - 1) >= best * slack:

@@ -21,7 +21,7 @@ def smallest_singular_values(G: np.ndarray, z: np.ndarray) -> np.ndarray:
         np.linalg.svd(flat[at : at + size, None, None] * identity - G, compute_uv=False)[:, -1]
         for at in range(0, len(flat), size)
     ]
-    return np.concatenate(parts or [flat.real]).reshape(z.shape)
+    return np.concatenate(parts or [np.empty(0)]).reshape(z.shape)
 
 
 def pseudospectrum(G: Array, grid: Array) -> np.ndarray:

@@ -11,7 +11,6 @@ import numpy as np
 
 from nlmodel.errors import DomainError
 from nlmodel.operators import NonlocalOperator
-from nlmodel.spectrum import kreiss_constant
 from nlmodel.stability.certificate import Certificate
 from nlmodel.stability.modes import Amplification, amplification_of
 from nlmodel.stability.nonlocal_spectrum import (
@@ -23,7 +22,7 @@ from nlmodel.stability.nonlocal_spectrum import (
     nonlocal_spectrum,
 )
 from nlmodel.stability.stage_norm import StageNorm, chebyshev_modes, energy_norm, euclidean_norm
-from nlmodel.stability.sub_block import sub_block
+from nlmodel.stability.sub_block import kreiss_of, sub_block
 from nlmodel.stability.weight import Weight, as_weights
 
 
@@ -66,13 +65,15 @@ def certify(op: NonlocalOperator, weights: Sequence[Any]) -> Certificate:
     spectrum, s, sampled = _modes(op, len(given))
     modes = amplification_of(s, given)
     norm = energy_norm(modes, sampled=sampled) if op.reversible else euclidean_norm(op, modes)
+    slack = _slack(op, modes)
     blocks = tuple(
-        sub_block(op, spectrum, s, norms, weight) for norms, weight in zip(modes.factor_norms, given, strict=True)
+        sub_block(op, spectrum, s, norms, weight, slack)
+        for norms, weight in zip(modes.factor_norms, given, strict=True)
     )
-    kreiss = kreiss_constant(modes.matrix(modes.worst)).value
+    kreiss = kreiss_of(modes.matrix(modes.worst), float(modes.norms[modes.worst]), slack)
     unstable = _unstable(modes) or kreiss == math.inf
     return Certificate(
-        verdict=_verdict(norm, unstable, _slack(op, modes)),
+        verdict=_verdict(norm, unstable, slack),
         norm=norm.upper,
         norm_lower=norm.lower,
         transient=norm.transient,

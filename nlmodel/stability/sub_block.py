@@ -54,9 +54,9 @@ class SubBlock:
 
 
 def sub_block(
-    op: NonlocalOperator, spectrum: NonlocalSpectrum, s: np.ndarray, norms: np.ndarray, weight: Weight
+    op: NonlocalOperator, spectrum: NonlocalSpectrum, s: np.ndarray, norms: np.ndarray, weight: Weight, slack: float
 ) -> SubBlock:
-    """The limits and margins of one weight; `norms` are ||I - s W|| at the modes s."""
+    """The limits and margins of one weight; `norms` are ||I - s W|| at the modes s, 1 + `slack` counts as 1."""
     worst = int(np.argmax(norms))
     return SubBlock(
         spectral=spectral_limit(spectrum, weight),
@@ -66,8 +66,13 @@ def sub_block(
         energy_margin=_energy_margin(spectrum, weight) if op.reversible else None,
         maximum_margin=_maximum_margin(op, weight),
         norm=float(norms[worst]),
-        kreiss=kreiss_constant(np.eye(weight.channels) - s[worst] * weight.matrix).value,
+        kreiss=kreiss_of(np.eye(weight.channels) - s[worst] * weight.matrix, float(norms[worst]), slack),
     )
+
+
+def kreiss_of(G: np.ndarray, norm: float, slack: float) -> float:
+    """The Kreiss constant of G, which is 1 when ||G|| = `norm` is at most 1: 1 <= Kr <= sup_n ||G^n||."""
+    return 1.0 if norm <= 1 + slack else kreiss_constant(G).value
 
 
 def _spectral_margin(s: np.ndarray, weight: Weight) -> float:

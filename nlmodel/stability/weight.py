@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Number
 from typing import Any
 
@@ -27,7 +28,7 @@ class Weight:
     def channels(self) -> int:
         return self.matrix.shape[0]
 
-    @property
+    @cached_property
     def size(self) -> float:
         """||W||_2."""
         return float(np.linalg.norm(self.matrix, 2))

@@ -16,6 +16,7 @@ from nlmodel.stepping.problem import Weight, mix
 
 
 ITERATIONS = 5000
+RESTART = 60  # vectors that GMRES keeps
 ROUNDS = 4  # a recurrence drifts from the true residual; each round starts from the true one
 
 
@@ -52,20 +53,20 @@ class ImplicitSystem:
         """
         tolerance = 64 * eps(Y) if tolerance is None else tolerance
         if "weighted_mean" not in self.op.keeps:
-            return self._solve(Y, guess, tolerance)
+            return self._solve(Y, guess, tolerance, _norm(Y))
         mean = self.op.mean(Y)[..., None, :]  # B is the identity on constants: only deviations are left to solve for
-        X = self._solve(Y - mean, guess - self.op.mean(guess)[..., None, :], tolerance)
+        X = self._solve(Y - mean, guess - self.op.mean(guess)[..., None, :], tolerance, _norm(Y))
         return mean + (X - self.op.mean(X)[..., None, :])
 
-    def _solve(self, Y: Array, X: Array, tolerance: float) -> Array:
-        """Improve X until its true residual is small."""
+    def _solve(self, Y: Array, X: Array, tolerance: float, size: float) -> Array:
+        """Improve X until its true residual is small; `size` is |Y| with its mean."""
         correct = self._conjugate_gradients if self.positive else self._gmres
-        residual, target = self._residual(Y, X, tolerance)
+        residual, target = self._residual(Y, X, tolerance, size)
         for _ in range(ROUNDS):
             if _norm(residual) <= target:
                 return X
             X = X + correct(residual, target / 2)
-            residual, target = self._residual(Y, X, tolerance)
+            residual, target = self._residual(Y, X, tolerance, size)
         if _norm(residual) <= target:
             return X
         raise ConvergenceError(
@@ -75,12 +76,12 @@ class ImplicitSystem:
             fix="take a smaller step, or a larger tolerance",
         )
 
-    def _residual(self, Y: Array, X: Array, tolerance: float) -> tuple[Array, float]:
+    def _residual(self, Y: Array, X: Array, tolerance: float, size: float) -> tuple[Array, float]:
         """Y - B X, and how small it must be."""
         change = self.op.apply(X)
         residual = Y - (X - self.c * mix(change, self.weight))
-        size = _norm(change) + 2 * _norm(match(self.op.exit_rate, X)[..., None] * X)
-        return residual, tolerance * (_norm(Y) + _norm(X) + abs(self.c) * self._weight_norm * size)
+        products = _norm(change) + 2 * _norm(match(self.op.exit_rate, X)[..., None] * X)
+        return residual, tolerance * (size + _norm(X) + abs(self.c) * self._weight_norm * products)
 
     def _conjugate_gradients(self, Y: Array, target: float) -> Array:
         """B X = Y from X = 0 in <., .>_m, preconditioned by the diagonal of B; one run for each system of a batch."""
@@ -134,7 +135,7 @@ class ImplicitSystem:
 
         B = LinearOperator((n, n), matvec=matvec, dtype=Y.dtype)  # pyright: ignore[reportCallIssue]
         P = LinearOperator((n, n), matvec=precondition, dtype=Y.dtype)  # pyright: ignore[reportCallIssue]
-        X, _ = gmres(B, Y.reshape(-1), rtol=0.0, atol=target, restart=60, maxiter=ITERATIONS // 60, M=P)
+        X, _ = gmres(B, Y.reshape(-1), rtol=0.0, atol=target, restart=RESTART, maxiter=ITERATIONS // RESTART, M=P)
         return X.reshape(shape).astype(Y.dtype)
 
     def _approximate_inverse(self, channels: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import pdtrc
 
-from nlmodel._arrays import Array, eps, namespace, to_numpy
+from nlmodel._arrays import Array, eps, to_numpy
 from nlmodel.errors import ConvergenceError
 from nlmodel.operators import NonlocalOperator
 from nlmodel.operators.linear_map import match
@@ -36,8 +36,8 @@ def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
               constants and mass.
     Cost      q time + O(sqrt(q time)) products with L.
     """
-    xp = namespace(Z)
-    rate = float(np.max(to_numpy(op.exit_rate)))
+    exits = to_numpy(op.exit_rate)
+    rate = float(np.max(exits))
     total = rate * time
     if total == 0.0:
         return Z
@@ -47,14 +47,14 @@ def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
             got=f"q t = {total:.4g}",
             fix='method="implicit_euler" for a step that long',
         )
-    stay = 1 - match(op.exit_rate, Z)[..., None] / rate
-    stay = xp.where(stay > 0, stay, xp.zeros_like(stay))
+    stay = None if np.all(exits == rate) else 1 - match(op.exit_rate, Z)[..., None] / rate
     pieces = math.ceil(total / LARGEST_MEAN)
     weights = poisson_weights(total / pieces, eps(Z) / pieces)
     for _ in range(pieces):
         power, result = Z, weights[0] * Z
         for weight in weights[1:]:
-            power = op.averaging.apply(power) / rate + stay * power
+            moved = op.averaging.apply(power) / rate
+            power = moved if stay is None else moved + stay * power
             result = result + weight * power
         Z = result
     return Z

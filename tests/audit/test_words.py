@@ -15,6 +15,7 @@ from nlmodel.audit.words import literal, mathml, number, percent, to_html, to_pl
     [
         (0.0, "0"), (1.5, "1.5"), (-0.25, "−0.25"), (1.47e-10, "1.47 × 10⁻¹⁰"), (-2e22, "−2 × 10²²"),
         (math.inf, "∞"), (-math.inf, "−∞"), (math.nan, "undefined"), (12345, "12,345"), (True, "yes"),
+        (34_248_249_381_071, "3.425 × 10¹³"),
         (np.False_, "no"), (None, "unknown"), ("a to b", "a to b"), (1 - 2j, "1 − 2i"), (np.float64(0.1), "0.1"),
     ],
 )  # fmt: skip

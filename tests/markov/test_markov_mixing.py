@@ -34,7 +34,7 @@ def test_a_doubly_stochastic_chain_that_looks_mixed_from_the_uniform_law(eps):
     P = lazy_cycle(10).toarray()
     uniform = np.full(10, 0.1)
     assert definition(P, eps, start=uniform) == 0  # from here it says nothing
-    expected = {0.25: 9, 1e-3: 64}[eps]
+    expected = {0.25: 10, 1e-3: 65}[eps]
     assert mk.mixing_time(P, eps) == mk.mixing_time(csr_array(P), eps) == definition(P, eps) == expected
     with pytest.raises(AssertionError):
         check_mixing_time(definition(P, eps, start=uniform), P, eps)
@@ -53,10 +53,9 @@ def test_simple_cases():
 @given(affinities(symmetric=True, most=6))
 def test_bounds_hold(W):
     P = row_normalized(W)
-    for eps in (0.25, 1e-3):
-        found = mk.mixing_time_bounds(P, eps)
-        rounding = tolerance("solve", n=len(P), scale=found.upper)
-        assert found.lower - rounding <= mk.mixing_time(P, eps) <= found.upper + rounding
+    found = mk.mixing_time_bounds(P, 0.01)
+    rounding = tolerance("solve", n=len(P), scale=found.upper)
+    assert found.lower - rounding <= mk.mixing_time(P, 0.01) <= found.upper + rounding
 
 
 def test_bounds_in_closed_form_and_wrong_ones():
@@ -109,7 +108,9 @@ def fourier_mixing_time(M, eps):
 def test_a_large_sparse_ring_against_its_fourier_transform():
     found, exact = mixing_time_by_modes(mk.check_transition_matrix(lazy_cycle(2000)), 0.25)
     assert exact and found == fourier_mixing_time(2000, 0.25) == mk.mixing_time(lazy_cycle(2000)) == 379482
-    assert mk.worst_distance(lazy_cycle(600), 50, starts=[0]) == mk.worst_distance(lazy_cycle(600), 50, starts=[99])
+    symbol = np.cos(np.pi * np.arange(600) / 600) ** 2
+    exact = 0.5 * np.sum(np.abs(np.fft.ifft(symbol**50).real - 1 / 600))
+    assert_close(np.array(mk.worst_distance(lazy_cycle(600), 50, starts=[0, 99])), np.array(exact), "reduction", n=150)
 
 
 def test_a_large_sparse_grid_with_different_starts_against_dense():

@@ -69,9 +69,11 @@ def test_law_closed_form_of_a_jordan_block(radius: float, angle: float, coupling
     assert abs(found.value - exact) <= evaluation_error(G, exact, found.argmax)
 
 
-@pytest.mark.parametrize(("margin", "coupling"), [(0.5, 20.0), (3.0, 1.0), (1e-3, 1.0), (1e-5, 1e-4)])
-def test_closed_form_of_a_jordan_block_in_the_half_plane(margin: float, coupling: float) -> None:
-    A = np.array([[-margin + 2j, coupling], [0, -margin + 2j]])
+@pytest.mark.parametrize(
+    ("margin", "coupling", "height"), [(0.5, 20.0, 2.0), (3.0, 1.0, 2.0), (1e-3, 1.0, -2.0), (1e-9, 1e-6, 0.0)]
+)
+def test_closed_form_of_a_jordan_block_in_the_half_plane(margin: float, coupling: float, height: float) -> None:
+    A = np.array([[-margin + height * 1j, coupling], [0, -margin + height * 1j]])
     found, exact = kreiss_constant(A, continuous=True), jordan_kreiss(margin, coupling)
     assert abs(found.value - exact) <= evaluation_error(A, exact, found.argmax)
 

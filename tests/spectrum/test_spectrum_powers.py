@@ -42,7 +42,7 @@ def test_twin_the_first_fall_of_the_norm_is_not_the_peak() -> None:
     first_fall = next(norms[k] for k in range(1, 7) if norms[k + 1] < norms[k])
     peak = transient_peak(G)
     assert peak.value == max(norms)
-    assert not first_fall == peak.value
+    assert first_fall != peak.value
 
 
 def test_stable_factors_with_an_unstable_product() -> None:

@@ -33,15 +33,10 @@ def test_exponential_kernel_on_the_lattice(h: float, N: int) -> None:
 def test_exponential_symbol_by_fifty_digits() -> None:
     h, N = 0.3, 12
     with mpmath.workdps(50):
-        H = mpmath.mpf(h)
-        term = lambda k: (
-            H
-            / 2
-            * mpmath.nsum(  # noqa: E731
-                lambda j: mpmath.exp(-H * abs(j)) * mpmath.cos(2 * mpmath.pi * k * j / N), [-mpmath.inf, mpmath.inf]
-            )
-        )
-        exact = [float(term(k) - 1) for k in range(0, N, 4)]
+        H, whole_line = mpmath.mpf(h), [-mpmath.inf, mpmath.inf]
+        angles = [2 * mpmath.pi * k / N for k in range(0, N, 4)]
+        sums = [mpmath.nsum(lambda j, s=s: mpmath.exp(-H * abs(j)) * mpmath.cos(j * s), whole_line) for s in angles]
+        exact = [float(H / 2 * total - 1) for total in sums]
     assert_close(exponential_symbol(h, N)[::4], np.array(exact), "solve", n=N)
 
 

@@ -29,6 +29,7 @@ def random_kernel(seed: int, family: str, *, size: int | None = None) -> Kernel:
     """One of REVERSIBLE or IRREVERSIBLE with 2 to 9 positions."""
     rng = np.random.default_rng(seed)
     M = int(rng.integers(2, 10)) if size is None else size
+    M = max(M, 3) if family == "cycle" else M  # of two points it is reversible
     X = rng.uniform(-1, 1, (M, 2))  # near enough that no exit rate 1 - K_ii is lost to cancellation
     omega = np.exp(-np.sum((X[:, None] - X[None]) ** 2, axis=-1) / 2)
     how, weights = "row", None

@@ -212,9 +212,10 @@ def test_a_kernel_without_neighbours_allows_every_step(method, how):
     assert cfl_limit(NonlocalOperator.from_affinity(np.ones((1, 1)), how), method=method).value == math.inf
 
 
-@given(seed=SEEDS, family=st.sampled_from(REVERSIBLE), kind=KINDS)
-def test_lanczos_finds_the_same_limit(seed, family, kind):
-    kernel, weight = random_kernel(seed, family, size=20), random_weight(seed, kind)
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("family", REVERSIBLE)
+def test_lanczos_finds_the_same_limit(family, kind):
+    kernel, weight = random_kernel(9, family, size=20), random_weight(9, kind)
     exact, found = cfl_limit(kernel.op, weight, method="exact"), cfl_limit(kernel.op, weight, method="lanczos")
     assert found.method == "lanczos" and found.sharp
     if exact.value < math.inf:

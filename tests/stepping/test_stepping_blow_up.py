@@ -27,14 +27,13 @@ def unnormalised(kernel):
     return lambda Z: original_flow(Z, kernel, normalize="none")
 
 
-@pytest.mark.parametrize("z0", [0.6, 1.0])
-@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize(("flow", "z0"), [("exponential", 1.0), ("dot product", 0.6)])
 def test_blow_up_time_of_the_unnormalised_original_flow(flow, z0):
     """Forward Euler stays below a convex solution, so it blows up late; both come to T = E_1(z0^2)/2 or 1/(2 z0^2)."""
     kernel, time = FLOWS[flow]
     T = time(z0)
     late = []
-    for n in (20, 40, 80, 160):
+    for n in (16, 32, 64, 128):
         arguments = {"step": T / n, "steps": 2 * n, "reaction": unnormalised(kernel), "on_unstable": "ignore"}
         euler = evolve(ONE, np.array([z0]), **arguments)
         kutta = evolve(ONE, np.array([z0]), method="rk4", **arguments)
@@ -99,8 +98,8 @@ def test_without_normalisation_two_points_follow_another_scalar_flow():
     run = evolve(
         PAIR,
         np.array([1.2, -1.2])[:, None],
-        step=0.01,
-        steps=200,
+        step=0.04,
+        steps=50,
         method="rk4",
         weight=0.0,
         reaction=lambda Z: original_flow(Z, Gaussian(1.0), -1.0, normalize="none"),
@@ -108,7 +107,7 @@ def test_without_normalisation_two_points_follow_another_scalar_flow():
     end = float(run.final[0, 0])
     right, _ = quad(lambda x: 1 / (x * (1 - math.exp(-2 * x**2))), end, 1.2)
     wrong, _ = quad(lambda x: 1 / (x * math.tanh(x**2)), end, 1.2)
-    assert abs(right - 2) <= 0.01**4 * 10  # order four, constant below 10
+    assert abs(right - 2) <= 0.04**4 * 10  # order four, constant below 10
     assert abs(wrong - 2) > 0.1
 
 
@@ -145,11 +144,11 @@ def test_the_mean_free_part_dies_only_algebraically():
 
     def second_moments(op) -> np.ndarray:
         run = evolve(
-            op, Z0, step=0.5, steps=320, method="rk4", weight=-1.0, reaction=lambda Z: -Z, on_unstable="ignore"
+            op, Z0, step=0.5, steps=160, method="rk4", weight=-1.0, reaction=lambda Z: -Z, on_unstable="ignore"
         )
-        return np.array([np.mean(run.states[2 * t] ** 2) for t in (20, 40, 80, 160)])
+        return np.array([np.mean(run.states[2 * t] ** 2) for t in (10, 20, 40, 80)])
 
-    times = np.array([20, 40, 80, 160])
+    times = np.array([10, 20, 40, 80])
     found = second_moments(lambda Z: NonlocalOperator.from_points(Z, Gaussian(1.0)))
     slope = observed_order(times, found)
     assert abs(slope.order + 1) <= 0.1 and max(abs(np.array(slope.local) + 1)) <= 0.15

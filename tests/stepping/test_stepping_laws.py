@@ -99,7 +99,7 @@ def test_implicit_euler_keeps_the_maximum_principle_for_any_step(case, step):
     assert np.max(run.maximum) <= np.max(case.Z) + rounding
 
 
-@given(case=settings(symmetric=False, hows=("none", "row")), step=st.floats(0.01, 100.0))
+@given(case=settings(symmetric=False, hows=("none", "row")), step=st.floats(0.01, 30.0))
 def test_uniformisation_keeps_zero_and_positive_entries_exactly(case, step):
     Z0 = np.where(case.Z > 0.5, case.Z, 0.0)
     run = evolve(case.op, Z0, step=step, steps=2, method="exponential")
@@ -115,7 +115,7 @@ def test_krylov_does_not_keep_positivity_exactly():
     assert np.min(evolve(op, Z0, step=5.0, steps=1, method="exponential").final) >= 0.0
 
 
-@given(seed=st.integers(0, 2**32 - 1), time=st.floats(0.01, 300.0))
+@given(seed=st.integers(0, 2**32 - 1), time=st.floats(0.01, 100.0))
 def test_uniformisation_is_the_exponential(seed, time):
     case = setting(seed, 6, 2, "none", symmetric=False)
     run = evolve(case.op, case.Z, step=time, steps=1, method="exponential")
@@ -146,10 +146,10 @@ def test_energy_grows_beyond_the_spectral_bound():
 def test_the_bound_is_safe_for_ten_thousand_steps_and_sharp(method):
     case = setting(11, 4, 1, "row")
     limit = METHODS[method]().real_limit / case.s[-1]
-    steps = 10_000 if method == "forward_euler" else 500
+    steps = 10_000 if method == "forward_euler" else 200
     safe = evolve(case.op, case.Z, step=0.999 * limit, steps=steps, method=method, save_every=steps)
     assert np.all(np.diff(safe.energy) <= tolerance("solve", n=4, scale=safe.energy[0]))
-    beyond = evolve(case.op, case.Z, step=1.01 * limit, steps=500, method=method, on_unstable="ignore", save_every=500)
+    beyond = evolve(case.op, case.Z, step=1.01 * limit, steps=200, method=method, on_unstable="ignore", save_every=200)
     assert beyond.energy[-1] > beyond.energy[1]
 
 

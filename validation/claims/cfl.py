@@ -179,7 +179,10 @@ def _families(ledger: Ledger) -> None:
         matrices(3, 2).map(lambda X: Gaussian(0.3)(X) + np.outer(np.exp(X[:, 0]), np.exp(X[:, 0]))),
         growth(family_limit("psd")),
         at_most=tol,
-        controls={"at 1.5 times it": growth(1.5 * family_limit("psd")), "without its diagonal": lambda A: growth(2.0)(hollow(A))},
+        controls={
+            "at 1.5 times it": growth(1.5 * family_limit("psd")),
+            "without its diagonal": lambda A: growth(2.0)(hollow(A)),
+        },
     )
 
     complete = [np.ones((m, m)) - np.eye(m) for m in range(2, 8)]
@@ -188,7 +191,9 @@ def _families(ledger: Ledger) -> None:
         np.array([cfl_limit(row(omega)).value for omega in complete]),
         np.array([2 * (m - 1) / m for m in range(2, 8)]),
         tolerance("solve", n=7, scale=2.0),
-        controls={"with self-affinity": np.array([cfl_limit(row(omega + np.eye(len(omega)))).value for omega in complete])},
+        controls={
+            "with self-affinity": np.array([cfl_limit(row(omega + np.eye(len(omega)))).value for omega in complete])
+        },
     )
 
 

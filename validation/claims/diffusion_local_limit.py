@@ -114,17 +114,19 @@ def p7(ledger: Ledger) -> None:
     )
     ledger.figure(
         "local-limit",
-        lambda: convergence(
-            WIDTHS,
-            {
-                r"$\mathcal{L}_\delta u - u''$": consistency / np.abs(second).max(),
-                "solutions": solution / np.abs(cooled).max(),
-            },
-            2.0,
-            xlabel=r"width $\delta$ of the kernel",
-        ),
+        lambda: draw(consistency / np.abs(second).max(), solution / np.abs(cooled).max()),
         r"From nonlocal to local: relative errors in the maximum norm, Gaussian kernel on the periodic unit interval, $t = 0.002$.",
     )
+
+
+def draw(consistency: np.ndarray, solution: np.ndarray):
+    errors = {r"$\mathcal{L}_\delta u - u''$": consistency, "solutions": solution}
+    figure = convergence(WIDTHS, errors, 0, xlabel=r"width $\delta$ of the kernel")
+    axes = figure.axes[0]
+    line = 0.4 * solution[0] * (WIDTHS / WIDTHS[0]) ** 2
+    axes.loglog(WIDTHS, line, color="#1b1b1b", linewidth=0.8, linestyle="--", alpha=0.6)
+    axes.annotate(r"$\delta^2$", (WIDTHS[2], line[2]), (4, -10), textcoords="offset points", fontsize=8)
+    return figure
 
 
 def _polynomials(ledger: Ledger) -> None:

@@ -43,9 +43,9 @@ def five_kernels(dim: int):
         $\widehat{\mathcal{L}}(k) \to -\sigma$ as $|k| \to \infty$: all rough waves decay at the one rate $\sigma$, which is the
         cluster of eigenvalues of C9 and the persistence of jumps of P6. For $-|k|^2$ there is no bound.
 
-        Near the boundary the integral is cut off and plane waves are no eigenfunctions. On a periodic grid they are, and the
-        eigenvalues are the discrete Fourier transform of the first row: $\sum_m \widehat{\mathcal{L}}(k + 2\pi m/h)$ up to a
-        constant, by Poisson's summation formula.
+        Near the boundary the integral is cut off and plane waves are no eigenfunctions. On a periodic grid they are; the
+        eigenvalues are the discrete Fourier transform of the first row, by Poisson's summation formula
+        $\sum_m \left( \widehat{\mathcal{L}}(k + 2\pi m/h) - \widehat{\mathcal{L}}(2\pi m/h) \right)$: the symbol and its aliases.
     """,
 )
 def p8(ledger: Ledger) -> None:

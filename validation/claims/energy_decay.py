@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import sympy
 from hypothesis import strategies as st
+from scipy.linalg import expm
 
-from nlmodel import NonlocalOperator
+from nlmodel import NonlocalOperator, spectrum
 from nlmodel.kernels import Gaussian
-from nlmodel import spectrum
 from nlmodel.stepping import evolve
 from nlmodel.testing import tolerance
 from validation import Ledger, at_most, claim
@@ -193,6 +193,13 @@ def _long_time(ledger: Ledger, pair: np.ndarray, start: np.ndarray) -> None:
         norm = evolve(row(pair), start, step=T, steps=2, method="exponential", weight=W, growth_limit=1e15).norm
         return float(np.log(norm[2] / norm[1]) / T)
 
+    later.equals(
+        r"two positions: $Z(2)$ against $e^{-2sW}$ on the difference of both",
+        evolve(row(pair), start, step=2.0, steps=1, method="exponential", weight=SHEAR).final,
+        start @ expm(-2.0 * s * SHEAR).T,
+        tolerance("solve", n=2, scale=float(np.exp(2 * s * np.linalg.norm(SHEAR, 2)))),
+        controls={"with $W^\\top$": start @ expm(-2.0 * s * SHEAR)},
+    )
     later.evidence(
         r"logarithmic slope of $\lVert Z(t) \rVert$ between $t = 15$ and $30$, minus $-s \min \operatorname{Re} \mu(W)$",
         lambda W: abs(slope(W) + 0.5 * s),

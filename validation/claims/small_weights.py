@@ -133,7 +133,9 @@ def _bottleneck(ledger: Ledger, small) -> None:
 
 
 def _rates(ledger: Ledger, op: NonlocalOperator) -> None:
-    small = ledger.instead(r"The first power of $\varepsilon$ in the growth is decided by $-\operatorname{Re}\mu$, or by the sum of the weights")
+    small = ledger.instead(
+        r"The first power of $\varepsilon$ in the growth is decided by $-\operatorname{Re}\mu$, or by the sum of the weights"
+    )
     scales = 0.02 * 0.5 ** np.arange(6)
     against, turned, pair = (
         [growth(op, weights, float(e)) for e in scales] for weights in ([-np.eye(2)], [TURN], [SHEAR, SHEAR.T])

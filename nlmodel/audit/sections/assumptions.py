@@ -31,7 +31,7 @@ def assumptions(x: Measured) -> tuple[Section, list[Finding]]:
             "smallest_eigenvalue",
             "smallest eigenvalue of $\\omega$",
             found.smallest_eigenvalue,
-            "not below 0: the modes of $K$ lie in $[0, 1]$",
+            "not below 0: normalised, the modes of $K$ lie in $[0, 1]$",
         ),
         Fact(
             "degree_spread",
@@ -102,7 +102,7 @@ def _basic(found) -> Finding:
     return Finding(
         "good",
         "The affinity is symmetric, nonnegative and positive semidefinite, as (12) and (13) ask.",
-        "All modes are real, none oscillates from step to step, and an energy decreases.",
+        "The spectrum is real, an energy decreases, and normalised by rows all modes of $K$ lie in $[0, 1]$.",
     )
 
 

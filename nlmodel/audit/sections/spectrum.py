@@ -12,6 +12,7 @@ from nlmodel.plot import mode_damping, spectrum_of
 
 
 BLOCKS = 5
+STABLE = 2 + 1e-9  # of s: beyond, a step with W = I is unstable and what it leaves means nothing
 
 
 def spectrum(x: Measured) -> tuple[Section, list[Finding]]:
@@ -60,7 +61,7 @@ def spectrum(x: Measured) -> tuple[Section, list[Finding]]:
             lambda: spectrum_of(1 - s if _unit_exit(x) else s, label=_name(x)),
         )
     ]
-    if x.features is not None and x.op.reversible and "constants" in x.op.keeps:
+    if x.features is not None and x.op.reversible and "constants" in x.op.keeps and np.max(s) <= STABLE:
         left = remaining(x, 1.0, BLOCKS)
         half = step_that_keeps(x, 0.5, BLOCKS)
         facts += [

@@ -38,10 +38,10 @@ def stability(x: Measured) -> tuple[Section, list[Finding]]:
         r"|1 - \mu s| \le 1 \ \text{ for all } s \quad \Longleftrightarrow \quad |\mu|^2 s_{\max} \le 2\, "
         r"\mathrm{Re}\, \mu",
     )
-    return section, [_finding(limits)]
+    return section, [_finding(x, limits)]
 
 
-def _finding(limits: dict[str, StepBound]) -> Finding:
+def _finding(x: Measured, limits: dict[str, StepBound]) -> Finding:
     spectral, maximum = limits["spectral"].value, limits["max"].value
     words = f"$0 \\le \\mu \\le {number(spectral)}$" if spectral < math.inf else "every $\\mu \\ge 0$"
     if spectral < ONE:
@@ -49,12 +49,14 @@ def _finding(limits: dict[str, StepBound]) -> Finding:
             "act",
             f"The step $W = I$ is unstable here: the limit is {number(spectral)}.",
             "A mode is multiplied by more than 1 in absolute value at every sub-block and takes over.",
-            f"scale the weights so that all eigenvalues $\\mu$ of $W$ satisfy {words}"
-            + (
-                ", or use a positive semidefinite affinity, for which 2 is always safe."
-                if spectral > 0
-                else ": no positive step is stable; mend the affinity first."
-            ),
+            _smaller(x, spectral, words),
+        )
+    if maximum == 0:
+        return Finding(
+            "watch",
+            f"$W = \\mu I$ is stable for {words}, but no step keeps values within the range of the data.",
+            "$K$ has negative entries, so that a step is no average; energies may still decrease.",
+            "use a nonnegative affinity where the range matters.",
         )
     if maximum < ONE:
         return Finding(
@@ -77,6 +79,16 @@ def _finding(limits: dict[str, StepBound]) -> Finding:
         "keep the real parts of the eigenvalues of $W$ positive; check trained weights with `nlmodel audit "
         "--as weights`.",
     )
+
+
+def _smaller(x: Measured, limit: float, words: str) -> str:
+    """What to do when the step 1 is too large."""
+    if limit == 0:
+        return "mend the affinity first: no positive step is stable."
+    scaled = f"scale the weights so that all eigenvalues $\\mu$ of $W$ satisfy {words}"
+    if x.op.normalize == "none":
+        return f"{scaled}, or use `--normalize row`, for which 1 is always safe."
+    return f"{scaled}, or use a positive semidefinite affinity, for which 2 is always safe."
 
 
 def reason(limit: StepBound) -> str:

@@ -111,17 +111,18 @@ def _theory(x: Measured, Z: np.ndarray) -> Finding:
 
 
 def _practice(x: Measured, kept: float, rank: int) -> Finding:
+    share = percent(kept).capitalize()
     if kept > 0.01:
         return Finding(
             "act" if kept > 0.1 else "watch",
-            f"{percent(kept)} of these features lie where $K$ is nearly zero (numerical rank {rank:,} of {x.size:,}).",
+            f"{share} of these features lie where $K$ is nearly zero (numerical rank {rank:,} of {x.size:,}).",
             "The original network with a negative weight does not damp that part: it is as good as steady, "
             "and stays as noise while the mean vanishes first.",
             "use the proposed form $K - I$, which damps exactly those modes, or a narrower kernel.",
         )
     return Finding(
         "good",
-        f"Only {percent(kept)} of these features lie where $K$ is nearly zero.",
+        f"{share} of these features lie where $K$ is nearly zero.",
         "The original network with a small negative weight would damp nearly all of them, constants first; "
         "the proposed one keeps the constants.",
     )

@@ -13,7 +13,7 @@ from nlmodel.kernels import ExpDot, Gaussian
 
 
 NARROW, WIDE = 1.5, 0.8  # positions; share of all positions
-ROWS = 256  # a sample of rows gives the median well enough for advice
+ROWS = 1000  # beyond so many positions a sample of them gives the median for the advice
 
 
 def neighbours(K: np.ndarray) -> np.ndarray:
@@ -38,7 +38,7 @@ def scale_for(x: Measured, target: float) -> float | None:
     low, high = 1e-6, 1e6
     if not listen(high) < target < listen(low):
         return None
-    for _ in range(60):
+    for _ in range(48):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if listen(middle) > target else (low, middle)
     return x.kernel.scale / math.sqrt(high) if isinstance(x.kernel, Gaussian) else x.kernel.temperature / high
@@ -84,8 +84,8 @@ def width(x: Measured) -> Finding:
 
 
 def _advice(x: Measured, verb: str) -> str:
-    target = max(5.0, x.size / 40)
+    target = max(5.0, x.size / 8)
     scale = scale_for(x, target)
     if scale is None:
         return f"{verb} the range of the affinity, or scale the features before it is computed."
-    return f"{verb} the scale: with `--scale {scale:.3g}` the median position listens to {target:.0f}."
+    return f"{verb} the scale: with `--scale {scale:.4g}` the median position listens to {target:.0f}."
