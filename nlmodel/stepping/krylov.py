@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import expm
 
 from nlmodel.errors import ConvergenceError
 
@@ -46,6 +45,8 @@ def krylov_exponential(apply: Callable[[np.ndarray], np.ndarray], v: np.ndarray,
 
 def _advance(apply, v: np.ndarray, remaining: float, tolerance: float) -> tuple[np.ndarray, float]:
     """exp(t A) v for the largest t = remaining / 2^k that a Krylov space of DIMENSION vectors allows."""
+    from scipy.linalg import expm
+
     size = float(np.linalg.norm(v))
     if size == 0.0:
         return v, remaining

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, gmres
 
 from nlmodel._arrays import Array, check_number, eps, namespace, to_numpy
 from nlmodel.errors import ConvergenceError, DtypeError
@@ -116,6 +115,8 @@ class ImplicitSystem:
 
     def _gmres(self, Y: Array, target: float) -> Array:
         """B X = Y from X = 0 by GMRES, preconditioned by (I + c q W)^{-1} with q the mean rate of leaving."""
+        from scipy.sparse.linalg import LinearOperator, gmres
+
         if not isinstance(Y, np.ndarray):
             raise DtypeError(
                 "an implicit step takes other arrays than NumPy only for a symmetric kernel with K >= 0 and a"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import pdtrc
 
 from nlmodel._arrays import Array, eps, to_numpy
 from nlmodel.errors import ConvergenceError
@@ -62,6 +61,8 @@ def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
 
 def poisson_weights(mean: float, tail: float) -> list[float]:
     """Poisson probabilities from 0 up to where the remaining mass is below `tail`, scaled to add up to 1."""
+    from scipy.special import pdtrc
+
     weights = [math.exp(-mean)]
     while len(weights) <= mean or pdtrc(len(weights) - 1, mean) > tail:
         weights.append(weights[-1] * mean / len(weights))

@@ -72,11 +72,12 @@ def test_a_wrong_limit_is_not_sharp(twin):
             sharp_from_both_sides(twin, random_kernel(seed, "gaussian"), random_weight(seed, "matrix"))
 
 
-@given(seed=SEEDS, family=FAMILIES)
-def test_the_sufficient_scaling_is_sufficient(seed, family):
+@pytest.mark.parametrize("family", REVERSIBLE)
+def test_the_sufficient_scaling_is_sufficient(family):
     """tau <= 2 lambda_min(W~)/(s_max ||W||^2) when W~ > 0."""
-    kernel, weight = random_kernel(seed, family), random_weight(seed, "matrix")
-    assert by_worst_case(kernel.op, weight).value <= energy_limit(kernel.op, weight).value * (1 + 1e-12)
+    for seed in range(10):
+        kernel, weight = random_kernel(seed, family), random_weight(seed, "matrix")
+        assert by_worst_case(kernel.op, weight).value <= energy_limit(kernel.op, weight).value * (1 + 1e-12)
 
 
 @given(seed=SEEDS, family=FAMILIES)

@@ -124,7 +124,7 @@ def draw(consistency: np.ndarray, solution: np.ndarray):
     figure = convergence(WIDTHS, errors, 0, xlabel=r"width $\delta$ of the kernel")
     axes = figure.axes[0]
     line = 0.4 * solution[0] * (WIDTHS / WIDTHS[0]) ** 2
-    axes.loglog(WIDTHS, line, color="#1b1b1b", linewidth=0.8, linestyle="--", alpha=0.6)
+    axes.plot(WIDTHS, line, color="#1b1b1b", linewidth=0.8, linestyle="--", alpha=0.6)
     axes.annotate(r"$\delta^2$", (WIDTHS[2], line[2]), (4, -10), textcoords="offset points", fontsize=8)
     return figure
 

@@ -130,6 +130,15 @@ def c5(ledger: Ledger) -> None:
             "five different $W^n$": stage(Z, op, [positive(rng, 3, 1.0) for _ in range(5)]) @ Q,
         },
     )
+    general = rng.standard_normal((3, 3))
+    by_vector = [general @ change for change in diffused(K, Z)]
+    ledger.instead("A general $W$ mixes channels: a cross-diffusion system").equals(
+        r"one sub-block with a random $W$: $Z_i + W \sum_j K_{ij} (Z_j - Z_i)$, vector by vector",
+        stage(Z, op, [general]),
+        Z + np.array(by_vector),
+        tol,
+        controls={"with the transpose of $W$": stage(Z, op, [np.ascontiguousarray(general.T)])},
+    )
 
 
 def _assumptions(W: np.ndarray, op: NonlocalOperator):
