@@ -116,6 +116,12 @@ def test_mode_damping_draws_both_factors():
     assert abs(proposed.get_ydata()[-1] - 1) <= bound
 
 
+@pytest.mark.parametrize("shares", [np.eye(1, 40)[0], np.zeros(40), SHARES, np.geomspace(1e-30, 1, 40)])
+def test_mode_damping_takes_any_distribution_of_the_data(shares):
+    plot.mode_damping(0.5, LAMBDA, shares).draw_without_rendering()
+    plot.mode_damping(0.5, np.ones(40), shares)
+
+
 def test_the_null_panel_shows_this_weight():
     left, right = plot.spectrum_against_null(W, NULL).axes
     values = np.linalg.eigvalsh((W + W.T) / 2)

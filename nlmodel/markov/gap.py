@@ -25,8 +25,7 @@ class SpectralGap:
     gap : 1 - lambda_2, the decay rate of the slowest mode of the continuous-time chain.
     lambda_2 : the second largest eigenvalue.
     lambda_min : the smallest eigenvalue, None when not asked for.
-    absolute_gap : 1 - max(|lambda_2|, |lambda_min|), the one that bounds mixing in discrete time; None
-        without lambda_min.
+    absolute_gap : 1 - max(|lambda_2|, |lambda_min|), which bounds mixing in discrete time; None without lambda_min.
     """
 
     gap: float
@@ -45,8 +44,8 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
 
     Parameters
     ----------
-    P : (M, M) transition matrix, M >= 2, P_ij = probability of i -> j; an operator stands for its averaging
-        matrix K. For a generator Q: max|Q_ii| * spectral_gap(uniformized(Q)).gap.
+    P : (M, M) transition matrix, M >= 2, P_ij = probability of i -> j; an operator stands for its averaging matrix K.
+        For a generator Q: max|Q_ii| * spectral_gap(uniformized(Q)).gap.
     absolute : also find the smallest eigenvalue.
 
     Returns  `SpectralGap`.

@@ -29,8 +29,8 @@ def generator(rates: Any, *, weights: Any = None) -> Matrix:
 
     Parameters
     ----------
-    rates : gamma, (M, M) dense or sparse matrix >= 0 off the diagonal, float64 or float32; its diagonal is
-        ignored. An operator stands for its affinity K.
+    rates : gamma, (M, M) dense or sparse matrix >= 0 off the diagonal, float64 or float32; its diagonal is ignored.
+        An operator stands for its averaging matrix K.
     weights : (M,) quadrature weights > 0 in the same dtype, for gamma a density of jump rates; default 1.
 
     Returns  (M, M) matrix in the storage and dtype of `rates`.
@@ -61,9 +61,8 @@ def generator_from_transition(P: Any, *, holding_time: float = 1.0) -> Matrix:
     P : (M, M) transition matrix, P_ij = probability of i -> j; an operator stands for its averaging matrix K.
     holding_time : tau > 0.
 
-    Returns  (M, M) matrix in the storage and dtype of `P`; its diagonal is minus the sum of the other entries
-             of the
-    row, so that rows sum to 0 even where P_ii is nearly 1.
+    Returns  (M, M) matrix in the storage and dtype of `P`; its diagonal is minus the sum of the other entries of the
+             row, so that rows sum to 0 even where P_ii is nearly 1.
     Cost     O(nnz).
     """
     A = check_transition_matrix(P)

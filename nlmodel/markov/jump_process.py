@@ -36,14 +36,12 @@ class JumpEvents:
 class JumpProcess:
     """The continuous-time Markov chain with generator Q, as something to draw paths from.
 
-    From state i wait an exponential time of rate -Q_ii, then jump to j with probability Q_ij / (-Q_ii); a
-    state with Q_ii = 0 is never left.  The law of the states obeys the master equation, Tao et al. 2018, eq.
-    (20).
+    From state i wait an exponential time of rate -Q_ii, then jump to j with probability Q_ij / (-Q_ii); a state with
+    Q_ii = 0 is never left.  The law of the states obeys the master equation, Tao et al. 2018, eq. (20).
 
     Parameters
     ----------
-    Q : (M, M) generator, dense or sparse, Q_ij = rate of i -> j; an operator stands for L = K - diag(exit
-        rate).
+    Q : (M, M) generator, dense or sparse, Q_ij = rate of i -> j; an operator stands for L = K - diag(exit rate).
 
     Raises   DomainError: Q not a generator.
     Cost     O(nnz) to build; a jump of n paths costs O(n log(longest row)).
@@ -68,15 +66,13 @@ class JumpProcess:
 
         Parameters
         ----------
-        start : a state, an integer array of `paths` states, or an (M,) floating array, the law of the first
-            state.
+        start : a state, an integer array of `paths` states, or an (M,) floating array, the law of the first state.
         t : a time >= 0, or a nondecreasing sequence of T times.
         paths : number of paths >= 1.
         rng : numpy.random.Generator.
 
         Returns  int64 array of shape (paths,) for one time, (paths, T) for several.
-        Accuracy exact in law; the share of paths in a state estimates its probability p with error sqrt(p (1
-                 - p) / paths).
+        Accuracy exact in law; the share of paths in a state of probability p has error sqrt(p (1 - p) / paths).
         """
         single = np.ndim(t) == 0
         times = np.array([check_number(t, "t", at_least=0)]) if single else _check_times(t)

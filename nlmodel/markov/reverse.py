@@ -19,8 +19,8 @@ class ReverseMeanings:
 
     Attributes
     ----------
-    backward_growth : spectral radius of 2I - P, one anti-diffusion step: at most 3, at most 2 for a
-        reversible P >= 0.
+    backward_growth : spectral radius of 2I - P, one anti-diffusion step: at most 3, and at most 2 when P is reversible
+        without negative eigenvalues.
     inverse_condition : ||P^{-1}||_2, the exact inverse: without bound, infinite for a singular P.
     reversal_gap : max_ij |P*_ij - P_ij|, the distance of Bayes' time reversal from P: 0 to rounding when
         reversible.
@@ -36,9 +36,9 @@ def backward_step_matrix(P: Any) -> Matrix:
 
         2I - P = I - (P - I)
 
-    Rows sum to 1, but entries are negative: constants and mass are kept, positivity is not.  Eigenvalues 2 -
-    lambda: a growth of at most 3 a step whatever the mesh, of at most 2 when all lambda >= 0.  It is not the
-    inverse of P: (2I - P) P = I - (I - P)^2.
+    Rows sum to 1, but entries are negative: constants and mass are kept, positivity is not.  Its eigenvalues are
+    2 - lambda: a growth of at most 3 a step whatever the mesh, of at most 2 when P is reversible and all lambda >= 0.
+    It is not the inverse of P: (2I - P) P = I - (I - P)^2.
 
     Parameters
     ----------
@@ -71,8 +71,7 @@ def inverse_condition(P: Any) -> float:
 
 
 def reverse_meanings(P: Any) -> ReverseMeanings:
-    """Measure the three meanings on one chain; see `backward_step_matrix`, `inverse_condition`,
-    `time_reversal`.
+    """Measure on one chain what `backward_step_matrix`, `inverse_condition` and `time_reversal` do.
 
     Parameters
     ----------

@@ -20,15 +20,13 @@ from nlmodel.markov.stationary import factorize
 class SymmetricForm:
     """S = D^{1/2} P D^{-1/2} with D = diag(pi) of a reversible chain: symmetric, with the eigenvalues of P.
 
-    Detailed balance gives S_ij = sqrt(P_ij P_ji), so that neither pi nor a quotient of small numbers is
-    needed.
+    Detailed balance gives S_ij = sqrt(P_ij P_ji), so that neither pi nor a quotient of small numbers is needed.
 
     Attributes
     ----------
     matrix : S, float64, in the storage of P.
     exits : (M,) 1 - P_ii, as the sum of the other entries of the row.
-    root : (M,) sqrt(pi), the eigenvector of 1 (of norm 1); one tree's measure if there are several
-        components.
+    root : (M,) sqrt(pi), the eigenvector of 1, of norm 1; of one tree if there are several components.
     components : the multiplicity of the eigenvalue 1.
     """
 
@@ -58,8 +56,7 @@ def symmetric_form(A: Matrix) -> SymmetricForm:
 
 
 def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` smallest values 1 - lambda beyond the 0 of the stationary law, increasing, and their
-    eigenvectors.
+    """The smallest values 1 - lambda beyond the 0 of the stationary law, increasing, with eigenvectors.
 
     Lanczos for the pseudo-inverse of I - S on the complement of sqrt(pi): I - S + c e_k e_k^T is positive
     definite, and for b orthogonal to sqrt(pi) its solution solves (I - S) x = b too (multiply by sqrt(pi)^T:

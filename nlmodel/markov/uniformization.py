@@ -15,8 +15,7 @@ from nlmodel.markov.matrix import Matrix, add_diagonal, as_dense, off_diagonal, 
 
 
 def uniformized(Q: Any, *, rate: float | None = None) -> Matrix:
-    """The transition matrix I + Q / rate: what happens at each tick of a Poisson clock that drives the
-    process.
+    """The transition matrix I + Q / rate: what happens at each tick of a Poisson clock that drives the process.
 
         e^{tQ} = sum_n e^{-rt} (rt)^n / n!  (I + Q/r)^n
 

@@ -63,5 +63,8 @@ def _modes(axes, values: np.ndarray, shares: np.ndarray | None, low: float) -> N
     weights = np.full(values.shape, 100 / len(values)) if shares is None else 100 * to_numpy(shares)
     bins = np.linspace(min(low, float(values.min())), 1 + 1e-9, 41)
     axes.hist(values, bins=bins, weights=weights, color=BLUE, alpha=0.75)
-    axes.set(ylabel="modes (%)" if shares is None else "data (%)", yscale="log")
-    axes.set_ylim(bottom=max(1e-3, 0.5 * float(weights[weights > 0].min(initial=100))))
+    axes.set(ylabel="modes (%)" if shares is None else "data (%)")
+    if np.any(weights > 0):
+        smallest = 0.5 * float(np.min(weights[weights > 0]))
+        axes.set_ylim(min(max(1e-3, smallest), 10.0), 200.0)
+        axes.set_yscale("log")

@@ -65,13 +65,14 @@ def certify(op: NonlocalOperator, weights: Sequence[Any]) -> Certificate:
     spectrum, s, sampled = _modes(op, len(given))
     modes = amplification_of(s, given)
     norm = energy_norm(modes, sampled=sampled) if op.reversible else euclidean_norm(op, modes)
-    slack = _slack(op, modes)
+    unit = max(op.eps, *(w.unit for w in given))
+    slack = _slack(modes, unit)
     blocks = tuple(
         sub_block(op, spectrum, s, norms, weight, slack)
         for norms, weight in zip(modes.factor_norms, given, strict=True)
     )
     kreiss = kreiss_of(modes.matrix(modes.worst), float(modes.norms[modes.worst]), slack)
-    unstable = _unstable(modes) or kreiss == math.inf
+    unstable = _unstable(modes, unit) or kreiss == math.inf
     return Certificate(
         verdict=_verdict(norm, unstable, slack),
         norm=norm.upper,
@@ -103,15 +104,13 @@ def _modes(op: NonlocalOperator, blocks: int) -> tuple[NonlocalSpectrum, np.ndar
     return spectrum, chebyshev_modes(*spectrum.ends, blocks), True
 
 
-def _slack(op: NonlocalOperator, modes: Amplification) -> float:
+def _slack(modes: Amplification, unit: float) -> float:
     """How far above 1 the rounding errors of a stage can carry a norm."""
-    unit = max(op.eps, *(w.unit for w in modes.weights))
     reach = float(np.max(np.abs(modes.s))) * max(w.size for w in modes.weights)
     return 16 * len(modes.weights) * modes.weights[0].channels * unit * (1 + reach)
 
 
-def _unstable(modes: Amplification) -> bool:
-    unit = max(w.unit for w in modes.weights)
+def _unstable(modes: Amplification, unit: float) -> bool:
     splitting = 4 * np.sqrt(modes.weights[0].channels * unit * np.maximum(modes.norms, 1))
     return bool(np.any(modes.radii > 1 + splitting))
 

@@ -43,7 +43,7 @@ def nonlocal_spectrum(op: NonlocalOperator, method: str = "auto") -> NonlocalSpe
     "gershgorin": from K_ii alone; nonnegative K only; contains the spectrum but need not touch it.  "auto": exact
     up to 2000 positions, beyond that Lanczos when reversible, else Gershgorin.
 
-    Eigenvalues within 8 M eps max|s| of zero count as zero.  So do negative ones when K >= 0, because then
+    Eigenvalues within 8 M eps max(|s|, r_i) of zero count as zero.  So do negative ones when K >= 0, because then
     <Z, -L Z>_m = (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2 >= 0 (the symmetric normalisation shares the spectrum
     of the row normalisation).
     """
@@ -104,7 +104,8 @@ def outflow(op: NonlocalOperator) -> np.ndarray:
 
 
 def _zero(op: NonlocalOperator, s: np.ndarray) -> float:
-    return 8 * op.size * op.eps * float(np.max(np.abs(s)))
+    """What rounding can make of an eigenvalue 0 of diag(r) - K: relative to r, also where K cancels it."""
+    return 8 * op.size * op.eps * max(float(np.max(np.abs(s))), float(np.max(np.abs(to_numpy(op.exit_rate)))))
 
 
 def exact_region(op: NonlocalOperator, s: np.ndarray) -> Region:
@@ -129,7 +130,7 @@ def _gershgorin(op: NonlocalOperator) -> Region:
 
 def _lanczos(op: NonlocalOperator) -> Region:
     low, high = spectrum_ends(_product(op), op.size, tolerance=max(64 * op.eps, RESIDUAL), both=not op.nonnegative)
-    zero = 8 * op.size * op.eps * max(abs(low), abs(high), float(np.max(np.abs(to_numpy(op.exit_rate)))))
+    zero = _zero(op, np.array([low, high]))
     return Interval(low if low < -zero else 0.0, high if high > zero else 0.0)
 
 

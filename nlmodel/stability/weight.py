@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nlmodel._arrays import check_array, check_square, to_numpy
+from nlmodel._arrays import check_array, check_square, eps, to_numpy
 from nlmodel.errors import DtypeError, NonFiniteError, ShapeError
 
 
+COARSEST = float(np.finfo(np.float32).eps)
 SMALLEST = float(np.finfo(float).tiny / np.finfo(float).eps)  # entries below it have no digits to spare: 0
 
 
@@ -60,6 +61,8 @@ def as_weight(weight: Any, name: str = "weight") -> Weight:
             got=f"{type(weight).__name__} {weight!r}"[:80],
         )
     check_square(check_array(weight, name, ndim=2, complex_ok=True), name)
+    if eps(weight) > COARSEST:
+        raise DtypeError(f"{name} must be in double or single precision", got=f"dtype {weight.dtype}")
     matrix = to_numpy(weight)
     wide = np.complex128 if np.iscomplexobj(matrix) else np.float64
     return _weight(matrix.astype(wide), float(np.finfo(matrix.dtype).eps))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from nlmodel.errors import ChoiceError, ConvergenceError, DomainError, ShapeError
-from nlmodel.spectrum import eigenvalues, numerical_abscissa, spectral_abscissa, spectral_radius
+from nlmodel.spectrum import eigenvalues, krylov, numerical_abscissa, pseudospectrum, spectral_abscissa, spectral_radius
 from nlmodel.testing import assert_close, tolerance
 
 
@@ -192,6 +192,56 @@ def test_krylov_equals_dense(make, which: str, rng: np.random.Generator) -> None
     matrix = A.K if isinstance(A, Operator) else np.asarray(A.todense() if scipy.sparse.issparse(A) else A)
     cond = 1.0 if found.dtype == np.float64 else float(np.linalg.cond(np.linalg.eig(matrix)[1]))
     assert np.max(np.abs(key(found) - key(dense[:3]))) <= cond * backward
+
+
+def turned(rng: np.random.Generator, M: int = 90) -> np.ndarray:
+    """Conjugate pairs r e^{+-it} in a random orthonormal basis."""
+    angles, radii = rng.uniform(0, 3, M // 2), np.linspace(0.1, 1, M // 2) ** 3
+    pairs = [
+        r * np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) for r, t in zip(radii, angles, strict=True)
+    ]
+    Q = np.linalg.qr(rng.standard_normal((M, M)))[0]
+    return Q @ scipy.linalg.block_diag(*pairs) @ Q.T
+
+
+def skew(rng: np.random.Generator) -> np.ndarray:
+    A = rng.standard_normal((90, 90))
+    return A - A.T
+
+
+RESTARTED = [
+    pytest.param(turned, True, id="conjugate pairs"),
+    pytest.param(lambda rng: turned(rng) + turned(rng).T, True, id="symmetric"),
+    pytest.param(lambda rng: np.eye(90), True, id="identity"),
+    pytest.param(lambda rng: np.roll(np.eye(90), 1, axis=0), False, id="all on the circle"),
+    pytest.param(skew, False, id="all on the axis"),
+]
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("which", ["largest", "smallest", "magnitude"])
+@pytest.mark.parametrize(("make", "easy"), RESTARTED)
+def test_after_restarts_the_answer_is_right_or_an_error(
+    make, easy: bool, which: str, k: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(krylov, "DIMENSION", 40)
+    A = make(rng)
+    key = {"largest": np.real, "smallest": np.real, "magnitude": np.abs}[which]
+    expected = key(eigenvalues(A, k, which, method="dense"))
+    try:
+        found = eigenvalues(A, k, which, method="krylov", max_products=400)
+    except ConvergenceError:
+        assert not easy
+    else:
+        assert np.max(np.abs(key(found) - expected)) <= np.finfo(float).eps ** (2 / 3) * np.linalg.norm(A, 2)
+
+
+def test_non_normal_answers_are_exact_for_a_nearby_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(krylov, "DIMENSION", 40)
+    A = np.diag(np.ones(89), 1)
+    found = eigenvalues(A, 1, method="krylov", max_products=400)
+    assert abs(found[0]) > 0.1
+    assert pseudospectrum(A, found) <= 2 * np.finfo(float).eps ** (2 / 3)
 
 
 def test_every_component_of_a_disconnected_graph_is_found(rng: np.random.Generator) -> None:

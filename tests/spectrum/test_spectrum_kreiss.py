@@ -55,7 +55,7 @@ def test_closed_form_by_fifty_digits() -> None:
 def test_the_stage_with_transient_growth() -> None:
     found, peak = kreiss_constant(STAGE), transient_peak(STAGE)
     assert abs(found.value - 401 / 40) <= evaluation_error(STAGE, 401 / 40, found.argmax)
-    assert abs(found.argmax - (1 + 200 / 399 + 0.5 - 200 / 399 + 1 / 399)) < 0.1
+    assert abs(found.argmax - (1 / 2 + 400 / 399)) < 1e-5
     assert found.attained == "interior"
     assert abs(peak.value - 0.5 * math.exp(math.asinh(20.0))) <= tolerance("solve", n=2, scale=peak.value)
     assert (peak.at, power_bound(STAGE, 40)) == (1, peak.value)
@@ -152,6 +152,15 @@ def test_the_best_of_several_peaks_wins() -> None:
     found = kreiss_constant(G)
     assert abs(found.value - exact) <= evaluation_error(G, exact, found.argmax)
     assert abs(found.argmax + 1.001) < 1e-4
+
+
+def test_the_best_of_several_peaks_wins_in_the_half_plane() -> None:
+    blocks = [(-0.01 + 1j, 0.3), (-0.5, 10.0), (-0.001 - 3j, 0.05)]
+    A = scipy.linalg.block_diag(*[np.array([[value, c], [0, value]]) for value, c in blocks])
+    exact = max(jordan_kreiss(-value.real, c) for value, c in blocks)
+    found = kreiss_constant(A, continuous=True)
+    assert abs(found.value - exact) <= evaluation_error(A, exact, found.argmax)
+    assert abs(found.argmax + 3j - 0.001) < 1e-4
 
 
 def test_a_semisimple_eigenvalue_on_the_circle_gives_its_projector() -> None:

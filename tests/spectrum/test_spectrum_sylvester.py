@@ -135,6 +135,14 @@ def test_bottleneck_eigenvalues_against_fifty_digits(rng: np.random.Generator) -
     assert np.max(np.min(gaps, axis=0)) <= bound
 
 
+@given(seeds, st.integers(1, 4), st.integers(0, 3), st.integers(0, 4))
+def test_law_complex_factors_use_the_adjoint(seed: int, r: int, more: int, copied: int) -> None:
+    W_Z, W_g = bottleneck(seed, r + more, r)
+    W_Z, W_g = W_Z + 1j * bottleneck(seed + 1, r + more, r)[0], W_g + 1j * W_g[:, ::-1]
+    W_g[:copied] = W_Z.conj().T[:copied]
+    assert low_rank_inertia(W_Z, W_g).signs == inertia(W_Z @ W_g).signs
+
+
 def test_torch_complex_and_single_precision(rng: np.random.Generator) -> None:
     W_Z, W_g = rng.standard_normal((8, 3)), rng.standard_normal((3, 8))
     assert low_rank_inertia(torch.from_numpy(W_Z), torch.from_numpy(W_g)).signs == (3, 3, 2)

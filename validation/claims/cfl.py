@@ -50,6 +50,12 @@ def rates(omega: np.ndarray, W: np.ndarray | complex) -> np.ndarray:
     return q[np.abs(q) > 1e-9 * np.max(np.abs(q))]
 
 
+def largest_s(omega: np.ndarray) -> float:
+    """s_max of a symmetric affinity, by a symmetric eigenproblem."""
+    root = np.sqrt(omega.sum(axis=1))
+    return float(1 - scipy.linalg.eigvalsh(omega / np.outer(root, root))[0])
+
+
 def affinities(rng: np.random.Generator, count: int) -> list[np.ndarray]:
     """In turn: Gaussian, softmax, Gaussian without its diagonal, and one that is not symmetric."""
     found = []
@@ -225,8 +231,7 @@ def _photograph(ledger: Ledger) -> None:
     op = row(omega)
     W = np.eye(24) + 0.9 * ledger.rng.standard_normal((24, 24)) / np.sqrt(24)
     limit = cfl_limit(op, W)
-    root = np.sqrt(omega.sum(1))
-    s_max = 1 - float(scipy.linalg.eigvalsh(omega / np.outer(root, root))[0])
+    s_max = largest_s(omega)
     mu = scipy.linalg.eigvals(W)
     exact = float(np.min(2 * mu.real / np.abs(mu) ** 2)) / s_max
     ledger.evidence(

@@ -191,7 +191,7 @@ def _ten_thousand_steps(ledger: Ledger) -> None:
     title="Rate of decay to the weighted mean",
     statement=r"""
         For a connected affinity and $W = \mu I$ with $0 < \mu < 2/s_{\max}$, $Z^n$ tends to the mean weighted by the row sums at the rate
-        $\max_{\lambda \ne 1} |1 - \mu(1 - \lambda)|$, and no slower rate bounds all fields. The best weight is $2/(s_2 + s_{\max})$, $s_2$ the
+        $\max_{\lambda \ne 1} |1 - \mu(1 - \lambda)|$, and no smaller rate bounds all fields. The best weight is $2/(s_2 + s_{\max})$, $s_2$ the
         smallest positive $s$, with the rate $(s_{\max} - s_2)/(s_{\max} + s_2)$.
     """,
     formula=r"\lVert Z^n - \bar Z \rVert_D \le \rho^n \lVert Z^0 - \bar Z \rVert_D, \qquad \rho = \max_{\lambda \ne 1} |1 - \mu (1 - \lambda)|, \qquad \bar Z = \frac{\sum_i C_i Z_i}{\sum_i C_i}",
@@ -247,12 +247,15 @@ def s_7(ledger: Ledger) -> None:
         attained,
         of=vectors[:, [1]],
         at_most=rounding,
-        controls={"the mode of $s_{\\max}$": vectors[:, [-1]], "the slowest two together": vectors[:, [1]] + vectors[:, [2]]},
+        controls={
+            "the mode of $s_{\\max}$": vectors[:, [-1]],
+            "the slowest two together": vectors[:, [1]] + vectors[:, [2]],
+        },
     )
     ledger.evidence(
         "photograph: largest factor of the library's sub-block off the constants, at the best weight",
         lambda mu: float(np.max(np.abs(1 - mu * modes(omega)[0][1:]))),
-        of=2 / (s[1] + cfl_limit(op).critical[1].real),
+        of=2 / (s[1] + 2 / cfl_limit(op).value),
         at_most=float((s[-1] - s[1]) / (s[-1] + s[1])) + rounding,
         controls={"at 0.99 of it": 0.99 * best, "at 1.01 of it": 1.01 * best},
     )

@@ -11,7 +11,7 @@ from nlmodel.kernels import Gaussian
 from nlmodel.stability import cfl_limit, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, claim
-from validation.claims.cfl import SECTION, affinities, row, update
+from validation.claims.cfl import SECTION, affinities, largest_s, row, update
 from validation.photograph import patches
 
 
@@ -23,10 +23,8 @@ def energy_norm(omega: np.ndarray, W: np.ndarray, tau: float, measure: np.ndarra
 
 def exact_energy_limit(omega: np.ndarray, W: np.ndarray) -> float:
     """1 / (s_max nu), nu the largest value of |Wx|^2 / x^H (W + W^H) x, by two symmetric eigenproblems."""
-    root = np.sqrt(omega.sum(axis=1))
-    s_max = 1 - scipy.linalg.eigvalsh(omega / np.outer(root, root))[0]
     nu = scipy.linalg.eigvalsh(W.conj().T @ W, W + W.conj().T)[-1]
-    return float(1 / (s_max * nu))
+    return float(1 / (largest_s(omega) * nu))
 
 
 def dissipative(rng: np.random.Generator, *, real: bool) -> np.ndarray:
@@ -119,8 +117,7 @@ def _against_norms(ledger: Ledger) -> None:
     def ratio(smallest) -> float:
         """Largest ratio of the sufficient scale to the limit."""
         return max(
-            2 * smallest(W) / (cfl_limit(row(omega)).critical[1].real * np.linalg.norm(W, 2) ** 2 * tau)
-            for omega, W, tau in real[::5]
+            2 * smallest(W) / (largest_s(omega) * np.linalg.norm(W, 2) ** 2 * tau) for omega, W, tau in real[::5]
         )
 
     ledger.evidence(
@@ -128,13 +125,16 @@ def _against_norms(ledger: Ledger) -> None:
         ratio,
         of=lambda W: float(np.linalg.eigvalsh((W + W.T) / 2)[0]),
         at_most=1 + tol,
-        controls={r"with the largest eigenvalue of $\widetilde W$": lambda W: float(np.linalg.eigvalsh((W + W.T) / 2)[-1])},
+        controls={
+            r"with the largest eigenvalue of $\widetilde W$": lambda W: float(np.linalg.eigvalsh((W + W.T) / 2)[-1])
+        },
     )
 
 
 def _bottlenecks(ledger: Ledger) -> None:
     rng = ledger.rng
-    op = row(np.exp(-0.5 * (np.arange(5.0)[:, None] - np.arange(5.0)) ** 2))
+    omega = np.exp(-0.5 * (np.arange(5.0)[:, None] - np.arange(5.0)) ** 2)
+    op = row(omega)
     factors = [(rng.standard_normal((8, r)), rng.standard_normal((r, 8))) for r in (1, 2, 4, 6, 7) for _ in range(20)]
     ledger.evidence(
         "largest limit of 100 random bottlenecks of ranks 1, 2, 4, 6, 7 on 8 channels",
@@ -143,12 +143,14 @@ def _bottlenecks(ledger: Ledger) -> None:
         at_most=0.0,
         controls={
             "tied factors": [W_Z @ W_Z.T for W_Z, _ in factors],
-            "rank 8, with a positive definite symmetric part": [A @ A.T + A - A.T for A in rng.standard_normal((3, 8, 8))],
+            "rank 8, with a positive definite symmetric part": [
+                A @ A.T + A - A.T for A in rng.standard_normal((3, 8, 8))
+            ],
         },
     )
     W = factors[40][0] @ factors[40][1] / 8
     scales = 0.1 * 0.5 ** np.arange(6)
-    s_max = cfl_limit(op).critical[1].real
+    s_max = largest_s(omega)
     skew = (W - W.T) / 2
 
     def swelling(W: np.ndarray) -> list[float]:
@@ -169,8 +171,7 @@ def _tied(ledger: Ledger) -> None:
     B = ledger.rng.standard_normal((48, 24)) / np.sqrt(48)
     distances = np.sum((X[:, None] - X[None]) ** 2, axis=-1)
     omega = np.exp(-distances / 50)
-    root = np.sqrt(omega.sum(axis=1))
-    s_max = float(1 - scipy.linalg.eigvalsh(omega / np.outer(root, root))[0])
+    s_max = largest_s(omega)
     size = float(np.linalg.norm(B, 2))
     tol = tolerance("solve", n=len(X))
     ledger.equals(

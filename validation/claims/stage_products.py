@@ -11,7 +11,7 @@ from nlmodel.network import stage
 from nlmodel.stability import certify, cfl_limit, joint_spectral_radius_bounds, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, canvas, claim
-from validation.claims.cfl import FLIP, SECTION, row
+from validation.claims.cfl import FLIP, SECTION, largest_s, row
 from validation.claims.shared import matrices, symmetric_affinities
 
 
@@ -114,7 +114,9 @@ def _words(ledger: Ledger) -> None:
         at_most=float(tolerance("solve", n=12) ** 0.5),
         examples=60,
         controls={
-            "bounds of the first factor alone": lambda pair: outside(pair, lambda p: joint_spectral_radius_bounds(p[:1], depth=3))
+            "bounds of the first factor alone": lambda pair: outside(
+                pair, lambda p: joint_spectral_radius_bounds(p[:1], depth=3)
+            )
         },
         note="Roots of rounding errors, since defective products are among the examples.",
     )
@@ -125,9 +127,8 @@ def _contractions(ledger: Ledger) -> None:
 
     def growth(case, tie=lambda B, s_max: tied_weight(B, s_max)) -> float:
         omega, *factors = case
-        op = row(omega)
-        s_max = max(cfl_limit(op).critical[1].real, 1e-3)
-        return certify(op, [tie(3 * B, s_max) for B in factors]).transient - 1
+        s_max = max(largest_s(omega), 1e-3)
+        return certify(row(omega), [tie(3 * B, s_max) for B in factors]).transient - 1
 
     ledger.property(
         r"symmetric weights with $0 \le W^n \le 2/s_{\max}$: growth at any point of a stage of two",
@@ -143,7 +144,7 @@ def draw_products(curves: dict[str, np.ndarray], rate: float):
     figure, axes = canvas(height=2.3)
     for (label, sizes), marker in zip(curves.items(), "os", strict=True):
         axes.semilogy(sizes, marker=marker, markersize=3, label=label)
-    n = np.arange(len(sizes))
+    n = np.arange(max(map(len, curves.values())))
     axes.semilogy(n, rate**n, linewidth=0.7, linestyle="--", color="gray", label="joint spectral radius$^n$")
     axes.set(xlabel="sub-block $n$", ylabel="size of the features")
     axes.legend()

@@ -82,7 +82,10 @@ def s_3(ledger: Ledger) -> None:
         found / ((beta + 1 / beta) / 2),
         np.ones(5),
         KREISS,
-        controls={r"$\beta / 2$": beta / (beta + 1 / beta), "numerical radius": np.array([a + b / 2 for a, b in shears]) / found},
+        controls={
+            r"$\beta / 2$": beta / (beta + 1 / beta),
+            "numerical radius": np.array([a + b / 2 for a, b in shears]) / found,
+        },
     )
     ledger.equals(
         "the same at 30 digits, by maximising along the real axis",
