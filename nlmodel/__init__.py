@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from nlmodel import continuum as continuum
 from nlmodel import errors as errors
 from nlmodel import filters as filters
 from nlmodel import kernels as kernels

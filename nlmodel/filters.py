@@ -72,7 +72,7 @@ def _terms(coefficients: Array | Sequence[Array], Z: Array) -> list[Array]:
 def chebyshev_filter(A: Any, Z: Array, coefficients: Array | Sequence[Array]) -> Array:
     """Apply a Chebyshev graph filter by the three-term recurrence.
 
-        F = sum_{k=0}^{n} T_k(-A) Z Theta_k                                             Zhu et al. 2021, sec. 3
+        F = sum_{k=0}^{n} T_k(-A) Z Theta_k                                                     Zhu et al. 2021
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from nlmodel.errors import DomainError
 from nlmodel.markov.checks import check_transition_matrix
 from nlmodel.markov.matrix import DENSE_STATES, as_dense
 from nlmodel.markov.smallest import smallest_eigenvalue
-from nlmodel.markov.symmetric import SymmetricForm, slowest_modes, symmetric_form
+from nlmodel.markov.symmetric import SymmetricForm, slowest_rate, symmetric_form
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
 
 
 def _of_large(form: SymmetricForm, absolute: bool) -> SpectralGap:
-    gap = float(slowest_modes(form, 1)[0][0]) if form.components == 1 else 0.0
+    gap = slowest_rate(form) if form.components == 1 else 0.0
     return _result(gap, form.components, smallest_eigenvalue(form.matrix) if absolute else None)
 
 

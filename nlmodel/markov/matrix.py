@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array, issparse
+from scipy.sparse.linalg import splu
 
 from nlmodel.errors import DomainError
 from nlmodel.testing import tolerance
@@ -103,6 +104,19 @@ def restricted(A: Matrix, states: np.ndarray) -> Matrix:
     if issparse(block):
         block.sort_indices()
     return block
+
+
+def symmetric_lu(A: Sparse) -> Any:
+    """SciPy's sparse LU without pivoting, in a minimum degree ordering of the symmetric pattern of A; A dominant or
+    positive definite.  Small panels: rows of a local kernel share few columns.
+    """
+    return splu(
+        A.tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        panel_size=4,
+        options={"SymmetricMode": True},
+    )
 
 
 def smallest_entry(A: Matrix) -> tuple[int, int, float]:

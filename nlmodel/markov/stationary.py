@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.sparse.linalg import splu
 
 from nlmodel.errors import ConvergenceError
 from nlmodel.markov.balance import balance
@@ -22,6 +21,7 @@ from nlmodel.markov.matrix import (
     off_diagonal,
     restricted,
     row_sums,
+    symmetric_lu,
 )
 from nlmodel.testing import tolerance
 
@@ -127,9 +127,8 @@ def factorize(moves: Sparse, exits: np.ndarray, k: int) -> Any:
     """Sparse LU of diag(exits) - moves + exits_k e_k e_k^T, without pivoting, in a symmetric ordering."""
     diagonal = exits.copy()
     diagonal[k] *= 2
-    matrix = add_diagonal(-moves, diagonal).tocsc()
     try:
-        return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        return symmetric_lu(add_diagonal(-moves, diagonal))
     except RuntimeError as error:
         raise ConvergenceError(
             "the chain has no sparse factorisation",

@@ -12,8 +12,12 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from nlmodel.errors import ConvergenceError, DomainError, NotReversibleError
 from nlmodel.markov.balance import balance
+from nlmodel.markov.lanczos import first_vector, smallest_ritz
 from nlmodel.markov.matrix import Matrix, off_diagonal, row_sums, transposed
 from nlmodel.markov.stationary import factorize
+
+
+RELATIVE = 1e-14  # of an estimate that overstates the error of most chains
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,22 +59,39 @@ def symmetric_form(A: Matrix) -> SymmetricForm:
     return SymmetricForm(matrix, row_sums(off_diagonal(A)), root / np.linalg.norm(root), found.components)
 
 
-def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest values 1 - lambda beyond the 0 of the stationary law, increasing, with eigenvectors.
+def pseudo_inverse(form: SymmetricForm) -> Callable[[np.ndarray], np.ndarray]:
+    """x -> (I - S)^+ x of a sparse connected form.
 
-    Lanczos for the pseudo-inverse of I - S on the complement of sqrt(pi): I - S + c e_k e_k^T is positive
-    definite, and for b orthogonal to sqrt(pi) its solution solves (I - S) x = b too (multiply by sqrt(pi)^T:
-    x_k = 0).  So the factorisation has no shift to choose, and 1 - lambda comes out with the relative
-    accuracy of the factorisation.
+    I - S + c e_k e_k^T is positive definite, and for b orthogonal to sqrt(pi) its solution solves (I - S) x = b too
+    (multiply by sqrt(pi)^T: x_k = 0).  So there is one factorisation and no shift to choose.
     """
-    root, size = form.root, len(form.root)
+    root = form.root
     lu = factorize(off_diagonal(form.matrix), form.exits, int(np.argmax(root)))
 
-    def pseudo_inverse(x: np.ndarray) -> np.ndarray:
+    def apply(x: np.ndarray) -> np.ndarray:
         y = lu.solve(x - root * (root @ x))
         return y - root * (root @ y)
 
-    values, vectors = _lanczos(_Map(size, pseudo_inverse), count)
+    return apply
+
+
+def slowest_rate(form: SymmetricForm) -> float:
+    """The smallest value 1 - lambda > 0, by Lanczos for the pseudo-inverse of I - S."""
+    inverse = pseudo_inverse(form)
+    found = smallest_ritz(lambda x: -inverse(x), len(form.root), steps=200, relative=RELATIVE)
+    if found.error > RELATIVE * abs(found.value):
+        raise ConvergenceError(
+            "Lanczos stopped before its tolerance",
+            got=f"relative error {found.error / abs(found.value):.1e} after 200 steps",
+            why="many modes decay nearly as slowly as the slowest one",
+            fix="pass P.toarray()",
+        )
+    return -1 / found.value
+
+
+def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest values 1 - lambda > 0, increasing, with eigenvectors, by ARPACK for the pseudo-inverse of I - S."""
+    values, vectors = _lanczos(_Map(len(form.root), pseudo_inverse(form)), count)
     order = np.argsort(-values)
     return 1 / values[order], vectors[:, order]
 
@@ -88,9 +109,8 @@ class _Map(LinearOperator):
 
 def _lanczos(operator: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest eigenvalues by ARPACK, to machine precision, from a fixed start."""
-    start = np.random.default_rng(0).standard_normal(operator.shape[0])
     try:
-        found: Any = eigsh(operator, k=count, which="LA", v0=start, ncv=max(8, 2 * count + 4))
+        found: Any = eigsh(operator, k=count, which="LA", v0=first_vector(operator.shape[0]), ncv=max(8, 2 * count + 4))
     except ArpackNoConvergence as error:
         raise ConvergenceError("Lanczos stopped before its tolerance", got=str(error)) from error
     return found

@@ -21,7 +21,7 @@ def _top(symmetric: np.ndarray, k: int) -> np.ndarray:
 def top_by_magnitude(W: Array, k: int) -> np.ndarray:
     """The `k` eigenvalues of W~ that are largest in magnitude, in that order, as the paper plots them.
 
-    Tao et al. 2018, Fig. 2 to 4 (k = 32 of 64). Read the signs against `null_model`: a bottleneck of r channels
+    Tao et al. 2018, Fig. 4 (k = 32 of 64). Read the signs against `null_model`: a bottleneck of r channels
     has exactly r positive and r negative eigenvalues whatever it has learned (`low_rank_inertia`).
 
     Parameters

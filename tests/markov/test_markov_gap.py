@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from scipy.sparse import csr_array, diags_array, eye_array, kron
+from scipy.sparse import block_diag, csr_array, diags_array, eye_array, kron
 
 import nlmodel.markov as mk
 from nlmodel.errors import DomainError, NotReversibleError
+from nlmodel.markov.lanczos import first_vector, smallest_ritz
 from nlmodel.markov.smallest import CERTAINTY, smallest_eigenvalue
 from nlmodel.testing import assert_close, tolerance
 from tests.markov.chains import affinities, ehrenfest, lazy_cycle, row_normalized
@@ -70,6 +71,17 @@ def test_a_large_sparse_grid_against_dense():
 def test_the_smallest_eigenvalue_is_not_taken_for_its_neighbour():
     values = np.concatenate([[0.0], 1e-7 * np.arange(1, 40), np.linspace(0.5, 1, 600)])
     S = csr_array(diags_array(values))
+    assert abs(smallest_eigenvalue(S)) <= CERTAINTY
+
+
+def test_a_mode_that_lanczos_cannot_see_is_found():
+    size = 602
+    a, b = first_vector(2) / np.linalg.norm(first_vector(2))
+    hidden = 0.9 * np.outer([a, b], [a, b])  # 0 on what is orthogonal to the first vector
+    S = csr_array(block_diag([hidden, diags_array(np.tile([0.5, 0.7, 0.8, 1.0], 150))]))
+    assert_close(first_vector(size)[:2], first_vector(2), "exact")
+    blind = smallest_ritz(lambda x: S @ x, size, steps=40)
+    assert blind.value > 0.49 and blind.error < CERTAINTY  # control: wrong, and sure of itself
     assert abs(smallest_eigenvalue(S)) <= CERTAINTY
 
 

@@ -7,7 +7,8 @@ from scipy.sparse import csr_array, diags_array, eye_array, kron, random_array
 
 import nlmodel.markov as mk
 from nlmodel.errors import ConvergenceError, DomainError
-from nlmodel.markov.mixing_modes import mixing_time_by_modes
+from nlmodel.markov.mixing_modes import _Modes, mixing_time_by_modes
+from nlmodel.markov.symmetric import slowest_modes, symmetric_form
 from nlmodel.testing import assert_close, tolerance
 from tests.markov.chains import affinities, lazy_cycle, one_way_ring, row_normalized, transitions
 
@@ -125,6 +126,24 @@ def test_a_large_sparse_grid_with_different_starts_against_dense():
     found, exact = mixing_time_by_modes(mk.check_transition_matrix(P), 0.25)
     assert exact and found == mk.mixing_time(P) == mk.mixing_time(P.toarray())
     assert mk.worst_distance(P.toarray(), found) <= 0.25 < mk.worst_distance(P.toarray(), found - 1)
+
+
+def test_a_few_modes_bracket_every_distance():
+    n, rng = 23, np.random.default_rng(9)
+    line = diags_array([0.1 + rng.random(n - 1)], offsets=[1], shape=(n, n))
+    line = line + line.T
+    W = kron(line, eye_array(n)) + kron(eye_array(n), line) + eye_array(n * n)
+    P, starts = row_normalized(csr_array(W)), np.arange(n * n)
+    form = symmetric_form(mk.check_transition_matrix(P))
+    modes = _Modes.build(form.root, *slowest_modes(form, 8), abs(mk.spectral_gap(P).lambda_min))
+    pi, rounding, beyond = mk.stationary(P), tolerance("solve", n=n * n), 0
+    for t in (1, 30, 100, 300):
+        exact = 0.5 * np.sum(np.abs(np.linalg.matrix_power(P.toarray(), t) - pi), axis=1)
+        lower, upper = modes.bounds(starts, t)
+        assert np.all(lower <= exact + rounding) and np.all(exact <= upper + rounding)
+        modal = 0.5 * np.abs((modes.phi * np.exp(modes.log_lambda * t)) @ modes.phi.T) @ modes.law
+        beyond += np.count_nonzero(modal > exact + rounding)
+    assert beyond > 0  # control: the modes alone are no lower bound
 
 
 def test_a_fast_sparse_chain_falls_back_on_steps():

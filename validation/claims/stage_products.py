@@ -24,8 +24,8 @@ FACTOR = np.array([[0.5, 3.0], [0.0, 0.5]])
     paper="Tao et al. 2018, Sec. 4.4, with a weight for each sub-block (8)",
     title="Products of stable sub-blocks can be unstable",
     statement=r"""
-        With different weights $W^n$ the spectral stability of every sub-block does not make the stage stable. A norm that all
-        sub-blocks do not increase does, and products in any order decay if and only if the joint spectral radius is below one.
+        With different weights $W^n$ the spectral stability of every sub-block does not make the stage stable. A norm that no
+        sub-block increases does, and products in any order decay if and only if the joint spectral radius is below one.
     """,
     formula=r"A_1 = \begin{pmatrix} 1/2 & 3 \\ 0 & 1/2 \end{pmatrix}, \quad A_2 = A_1^{\mathsf T}: \qquad \rho(A_1) = \rho(A_2) = \tfrac12, \quad \rho(A_1 A_2) = \tfrac14 (19 + 6\sqrt{10})",
     proof=r"""
