@@ -43,7 +43,14 @@ def check_array(
     finite: bool = True,
     complex_ok: bool = False,
 ) -> Array:
-    """Return `x` unchanged when it is a non-empty finite floating array of the wanted rank."""
+    """Return `x` unchanged when it is a non-empty finite array of the wanted rank, in double or single precision."""
+    if isinstance(x, np.matrix | np.ma.MaskedArray):
+        raise DtypeError(
+            f"{name} must be a plain array",
+            got=f"numpy.{type(x).__name__}",
+            why="a matrix multiplies where an array scales, and a masked entry has no value",
+            fix="pass numpy.asarray(x), with masked entries filled",
+        )
     xp = namespace(x)
     kinds = ("real floating", "complex floating") if complex_ok else ("real floating",)
     if not xp.isdtype(x.dtype, kinds):
@@ -51,6 +58,13 @@ def check_array(
             f"{name} must be a {'real or complex ' if complex_ok else 'real '}floating-point array",
             got=f"dtype {x.dtype}",
             why="nothing is cast silently",
+            fix=f"pass {name} in float64 or float32",
+        )
+    if xp.finfo(x.dtype).bits not in (32, 64):
+        raise DtypeError(
+            f"{name} must be in double or single precision",
+            got=f"dtype {x.dtype}",
+            why="in half precision the slack at the horizon would double it, and no law holds to a useful tolerance",
             fix=f"pass {name} in float64 or float32",
         )
     if (ndim is not None and x.ndim != ndim) or x.ndim < min_ndim:
@@ -96,9 +110,9 @@ def check_alike(**arrays: Array) -> Any:
 
 def check_choice(value: object, name: str, choices: Collection[str]) -> str:
     """Return `value` when it is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ChoiceError(f"{name} must be one of {', '.join(map(repr, choices))}", got=repr(value))
-    return str(value)
+    return value
 
 
 def check_number(
@@ -163,15 +177,18 @@ def log_sum_exp(x: Array, axis: int = -1) -> Array:
     xp = namespace(x)
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # log 0 is the -inf that is promised
+        total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True))
     return xp.squeeze(total + top, axis=axis)
 
 
 def sparse_csr_matmul(csr: Any, Z: Array) -> Array:
-    """A SciPy CSR array times a NumPy or torch matrix, in the library of `Z`; torch gradients flow to `Z`."""
-    if not is_torch_array(Z):
+    """A SciPy CSR array times a matrix of any library, in that library; torch gradients flow to `Z`."""
+    if isinstance(Z, np.ndarray):
         return csr @ Z
     xp = namespace(Z)
+    if not is_torch_array(Z):
+        return like(csr @ to_numpy(Z), Z)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         matrix = xp.sparse_csr_tensor(

@@ -44,7 +44,8 @@ def compatible_weights(kernel: RadialKernel, spacing: float) -> np.ndarray:
     Returns  (J,) float64 array, w_1, ..., w_J. On all space J reaches to where the kernel is 0 to rounding.
     Raises   DtypeError: not a radial kernel. DomainError: dim > 1, h <= 0, more than 10^6 offsets, or weights
              that are not representable.
-    Accuracy relative error <= 64 eps (1 + |log(rho/rho_max)|) in each weight: every integrand keeps one sign.
+    Accuracy relative error <= 64 eps (1 + log(w_max/w_j)) in each weight, as every integrand keeps one sign, and
+             an absolute one of 2^-60/(jh)^2 where a Gaussian or exponential has decayed.
     Cost     24 values of the kernel an offset, more where it varies within a cell; the singular cell next to 0
              is closed form.
 

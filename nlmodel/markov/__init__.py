@@ -1,8 +1,8 @@
 """Markov chains and jump processes: what a normalised affinity is, seen as probabilities.
 
-Row convention everywhere: P_ij is the probability and Q_ij the rate of i -> j.  Densities are row vectors and
-evolve by P^T, observables evolve by P.  Matrices are NumPy arrays, SciPy sparse matrices (which stay sparse),
-or nonlocal operators.
+Row convention everywhere: P_ij is the probability and Q_ij the rate of i -> j.  Densities are row vectors and evolve by
+P^T, observables evolve by P.  A chain is a NumPy array, a SciPy sparse matrix (which stays sparse), an array of another
+library (answers come back in NumPy), or a nonlocal operator: as a transition matrix its K, as a generator its L.
 """
 
 from nlmodel.markov.checks import check_generator as check_generator

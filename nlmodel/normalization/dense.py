@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from nlmodel._arrays import (
     Array,
     check_alike,
@@ -13,14 +15,13 @@ from nlmodel._arrays import (
     check_square,
     device,
     eps,
-    like,
     log_sum_exp,
     namespace,
     scalar,
     transpose,
 )
 from nlmodel.errors import DomainError, ShapeError
-from nlmodel.normalization.potentials import potentials
+from nlmodel.normalization.potentials import UNIT_ROWS, potentials
 from nlmodel.normalization.row_sums import check_positive, log_of_row_sums
 
 
@@ -68,11 +69,14 @@ def normalize(
         sums,
         how,
         log_weights_of(weights, omega),
-        symmetric=is_symmetric(omega),
+        symmetric=is_symmetric(omega, log=log),
         nonnegative=log or is_nonnegative(omega),
         alpha=alpha,
     )
     K = rescale(omega, found.left, found.right, log=log)
+    if how in UNIT_ROWS:
+        row_sums = namespace(K).sum(K, axis=-1)
+        K, found = K / row_sums[..., None], found.with_row_sums(row_sums)
     return Normalized(K, found.degree, found.exit_rate, found.measure, found.how, found.keeps)
 
 
@@ -91,8 +95,11 @@ class DenseRowSums:
     def log_row_sums(self, log_weights: Array) -> Array:
         if not self.log:
             return log_of_row_sums(self.row_sums, log_weights)
+        xp = namespace(self.omega)
         found = log_sum_exp(self.omega + log_weights[..., None, :])
-        return check_positive(found, namespace(found).isfinite(found))
+        positive = found > -math.inf
+        check_positive(xp.astype(positive, found.dtype), positive)
+        return found
 
 
 def rescale(omega: Array, left: Array, right: Array, *, log: bool = False) -> Array:
@@ -128,13 +135,25 @@ def check_dense(omega: Array, *, log: bool = False) -> Array:
     return omega
 
 
-def is_symmetric(omega: Array) -> bool:
-    """Whether the symmetry defect is within 16 eps of the largest entry."""
+def is_symmetric(omega: Array, *, log: bool = False) -> bool:
+    """Whether |omega_ij - omega_ji| <= 16 eps sqrt(t_i t_j) for all pairs, t_i the largest entry of row i.
+
+    That bounds the defect of M^{1/2} K M^{-1/2}, whatever the scale of each row: a large block does not excuse a
+    small one, nor one matrix of a batch another.  A logarithm is compared as exp(log omega_ij - (log t_i + log t_j)/2),
+    and carries the rounding of log t.
+    """
     xp = namespace(omega)
-    bounded = xp.where(xp.isfinite(omega), omega, xp.zeros_like(omega))
-    same_support = bool(xp.all(xp.isfinite(omega) == transpose(xp.isfinite(omega))))
-    defect = xp.max(xp.abs(bounded - transpose(bounded)))
-    return same_support and scalar(defect) <= 16 * eps(omega) * scalar(xp.max(xp.abs(bounded)))
+    top = xp.max(omega if log else xp.abs(omega), axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if log:
+            top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+            balanced = omega - (top[..., :, None] + top[..., None, :]) / 2  # <= 0 on both sides where symmetric
+            omega = xp.exp(xp.where(balanced < 1, balanced, xp.ones_like(balanced)))
+        size = xp.sqrt(xp.abs(top))
+        bound = size[..., :, None] * size[..., None, :]
+        if log:
+            bound = xp.where(bound > 1, bound, xp.ones_like(bound))
+        return bool(xp.all(xp.abs(omega - transpose(omega)) <= 16 * eps(omega) * bound))
 
 
 def is_nonnegative(omega: Array) -> bool:
@@ -148,8 +167,9 @@ def log_weights_of(weights: float | Array | None, reference: Array) -> Array:
     size = reference.shape[-1]
     if weights is None:
         return xp.zeros((size,), dtype=reference.dtype, device=device(reference))
-    if isinstance(weights, int | float):
-        return xp.log(like([check_number(weights, "weights", above=0.0)] * size, reference))
+    if isinstance(weights, int | float | np.integer | np.floating):
+        log_weight = math.log(check_number(float(weights), "weights", above=0.0))
+        return xp.full((size,), log_weight, dtype=reference.dtype, device=device(reference))
     return xp.log(_checked_weights(weights, reference, size))
 
 

@@ -5,21 +5,26 @@ Every normalisation is a pair of log-scalings ("potentials") of the affinity,
     K_ij = exp(left_i) omega_ij exp(right_j),        L = K - diag(exit_rate),
 
 and is found from row sums alone, so that one code serves every representation of omega, in the log domain
-where exp() could overflow.  Quadrature weights w_j (cell volumes) enter as omega_ij w_j: without them
-sum_j omega_ij (Z_j - Z_i) is not an approximation of int rho(x, y) (z(y) - z(x)) dy.
+where exp() could overflow.  When omega is symmetric, K is self-adjoint in the measure exp(right - left).
+Quadrature weights w_j (cell volumes) enter as omega_ij w_j: without them sum_j omega_ij (Z_j - Z_i) is not an
+approximation of int rho(x, y) (z(y) - z(x)) dy.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nlmodel._arrays import Array, check_choice, check_number, namespace, scalar
+import numpy as np
+
+from nlmodel._arrays import Array, check_choice, check_number, namespace
 from nlmodel.normalization.row_sums import RowSums
 from nlmodel.normalization.sinkhorn import sinkhorn
 
 
 HOW = ("none", "row", "symmetric", "sinkhorn", "alpha")
+UNIT_ROWS = ("row", "alpha")
+"""Normalisations that end with a division by the row sums."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,14 @@ class Potentials:
     Attributes
     ----------
     left, right : (..., M) log-scalings.
-    degree : (..., M) row sums C_i = sum_j omega_ij w_j of the raw affinity.
+    degree : (..., M) row sums C_i = sum_j omega_ij w_j of the raw affinity; infinite where they leave the range.
     exit_rate : (..., M) the diagonal that L subtracts: C for "none", 1 otherwise.
-    measure : (..., M) positive weights in which K is self-adjoint, or None when no such measure is known.
+    measure : (..., M) weights in which K is self-adjoint, or None when no such measure is known.  A factor is
+        free; it is chosen so that sums over the measure stay within the range of the dtype.
     how : the name of the normalisation.
     keeps : names of the theorems that hold: "constants" (L 1 = 0), "weighted_mean" (the mean in `measure` is
-        conserved), "self_adjoint" (in `measure`; real spectrum, energy decreases within the CFL limit),
-        "maximum_principle" (within its CFL limit), "contraction" (spectrum of K in [-1, 1]).
+        conserved), "self_adjoint" (in `measure`; real spectrum), "maximum_principle" (within its CFL limit),
+        "contraction" (spectrum of K in [-1, 1], so that the energy decreases within the CFL limit).
     """
 
     left: Array
@@ -45,6 +51,11 @@ class Potentials:
     measure: Array | None
     how: str
     keeps: frozenset[str]
+
+    def with_row_sums(self, sums: Array) -> Potentials:
+        """What becomes of it when the rows of K, whose sums came out as `sums` = 1 + O(eps |log C|), are divided by them."""
+        left = self.left - namespace(sums).log(sums)
+        return replace(self, left=left, measure=None if self.measure is None else self.measure * sums)
 
     def __repr__(self) -> str:
         return f"Potentials(how={self.how!r}, shape={tuple(self.left.shape)}, keeps={sorted(self.keeps)})"
@@ -78,7 +89,7 @@ def potentials(
     Raises
     ------
     NormalizationError : a row sum is not positive.
-    ConvergenceError : Sinkhorn did not reach 64 eps, by 10,000 iterations or because it stalled.
+    ConvergenceError : Sinkhorn did not reach its tolerance, by 10,000 iterations or because it stalled.
     DomainError : Sinkhorn of an affinity that is not symmetric or has negative entries.
 
     Cost: one product with omega; two for "alpha"; one per iteration for "sinkhorn".
@@ -89,40 +100,35 @@ def potentials(
     kept = {"constants"}
     if how == "none":
         degree = sums.row_sums(xp.exp(b))
-        zero = xp.zeros_like(degree)
-        left, right, log_measure, exit_rate = zero, zero + b, zero + b, degree
+        left, right, exit_rate = xp.zeros_like(degree), xp.zeros_like(degree) + b, degree
     else:
         log_degree = sums.log_row_sums(b)
-        degree = xp.exp(log_degree)
+        with np.errstate(over="ignore"):  # an infinite degree is the answer there
+            degree = xp.exp(log_degree)
         if how == "row":
-            left, right, log_measure = -log_degree, xp.zeros_like(log_degree) + b, b + log_degree
+            left, right = -log_degree, xp.zeros_like(log_degree) + b
         elif how == "symmetric":
             left, right = -log_degree / 2, b - log_degree / 2
-            log_measure = xp.zeros_like(log_degree) + b
             kept = set()
         elif how == "sinkhorn":
             u = sinkhorn(sums, b, log_degree, symmetric=symmetric, nonnegative=nonnegative)
-            left, right, log_measure = u, u + b, xp.zeros_like(u) + b
+            left, right = u, u + b
         else:
             v = -check_number(alpha, "alpha") * log_degree
-            log_total = v + sums.log_row_sums(v + b)
-            left, right, log_measure = v - log_total, v + b, b + log_total
+            left, right = -sums.log_row_sums(v + b), v + b
         exit_rate = xp.ones_like(left)
     if symmetric:
         kept |= {"self_adjoint"} | ({"weighted_mean"} if "constants" in kept else set())
         kept |= {"contraction"} if nonnegative and how != "none" else set()
     if nonnegative and "constants" in kept:
         kept.add("maximum_principle")
-    measure = _measure(log_measure) if symmetric else None
+    measure = _measure(right - left) if symmetric else None
     return Potentials(left, right, degree, exit_rate, measure, how, frozenset(kept))
 
 
 def _measure(log_measure: Array) -> Array:
-    """exp(log_measure); where that would leave the range of the dtype, divided by its largest value first.
-
-    A measure is defined up to a factor, so nothing that depends on it changes.
-    """
+    """exp(log_measure); where its sum could leave the range of the dtype, divided by its largest value first."""
     xp = namespace(log_measure)
-    limit = math.log(float(xp.finfo(log_measure.dtype).max)) - 1.0
-    top = xp.max(log_measure)
-    return xp.exp(log_measure - top) if abs(scalar(top)) > limit else xp.exp(log_measure)
+    limit = math.log(float(xp.finfo(log_measure.dtype).max)) / 2
+    top = xp.max(log_measure, axis=-1, keepdims=True)
+    return xp.exp(log_measure - xp.where(xp.abs(top) > limit, top, xp.zeros_like(top)))

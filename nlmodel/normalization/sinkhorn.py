@@ -17,6 +17,8 @@ def sinkhorn(sums: RowSums, b: Array, log_degree: Array, *, symmetric: bool, non
     """u with exp(u_i) sum_j omega_ij w_j exp(u_j) = 1, by u <- (u - log sum_j omega_ij w_j exp(u_j)) / 2.
 
     The undamped update u <- -log(...) oscillates between two scalings and does not converge.
+
+    Accuracy |log row sum| <= 64 eps, or 16 eps max|u| where that is more: no better is left of exp(u).
     """
     if not (symmetric and nonnegative):
         raise DomainError(
@@ -26,8 +28,8 @@ def sinkhorn(sums: RowSums, b: Array, log_degree: Array, *, symmetric: bool, non
             fix="use an embedding with theta = phi, or average omega with its transpose",
         )
     xp = namespace(log_degree)
-    wanted = 64 * eps(log_degree)
     u, residual, best, stalled = -log_degree / 2, math.inf, math.inf, 0
+    wanted = eps(u) * max(64.0, 16 * scalar(xp.max(xp.abs(u))))
     for _ in range(ITERATIONS):
         try:
             log_sum = u + sums.log_row_sums(u + b)

@@ -45,8 +45,7 @@ def radius(omega: np.ndarray, W: np.ndarray | complex, tau: float) -> float:
 
 def rates(omega: np.ndarray, W: np.ndarray | complex) -> np.ndarray:
     """The eigenvalues mu s of (I - K) (x) W that are not zero, from the full matrix."""
-    change = update(omega, W, -1.0)
-    q = scipy.linalg.eigvals(change - np.eye(len(change)))
+    q = np.asarray(scipy.linalg.eigvals(update(omega, W, -1.0))) - 1
     return q[np.abs(q) > 1e-9 * np.max(np.abs(q))]
 
 
@@ -70,7 +69,7 @@ def weights(rng: np.random.Generator) -> dict[str, np.ndarray | complex]:
     """A real and a complex number, a real and a complex matrix; most have Re mu > 0."""
     A, B = rng.standard_normal((2, 3, 3)) / 2
     return {
-        "real number": complex(rng.random() + 0.2),
+        "real number": rng.random() + 0.2,
         "complex number": complex(1.0 + 0.3 * rng.standard_normal(), rng.standard_normal()),
         "real matrix": np.eye(3) + A,
         "complex matrix": np.eye(3) + A + 1j * B,
@@ -110,6 +109,18 @@ def s_1(ledger: Ledger) -> None:
         (1 - a * s) ** 2 + (b * s) ** 2 - 1,
         s * ((a**2 + b**2) * s - 2 * a),
         controls={r"with $|\mu|$ for $|\mu|^2$": s * (sympy.sqrt(a**2 + b**2) * s - 2 * a)},
+    )
+    Z, W = ledger.rng.standard_normal((5, 3)), ledger.rng.standard_normal((3, 3))
+    omega = ledger.rng.random((5, 5))
+    ledger.equals(
+        r"the library's sub-block against $I - (I - K) \otimes W$, the full matrix",
+        np.ravel(stage(Z, row(omega), [W])),
+        update(omega, W, 1.0) @ Z.ravel(),
+        tolerance("reduction", n=15, scale=4.0),
+        controls={
+            r"with $W^{\mathsf T}$": np.ravel(stage(Z, row(omega), [W.T])),
+            r"with $K^{\mathsf T}$": np.ravel(stage(Z, row(omega.T.copy()), [W])),
+        },
     )
     _hundred_kernels(ledger)
     _families(ledger)

@@ -1,4 +1,4 @@
-"""Section 4.5: the original network as a flow, its steady states and its growth."""
+"""Eqs (26)-(30): the original network as a flow, its steady states and its growth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECTION = Section(
     "4.5",
     "The original network as a flow",
     r"Stacked original blocks with weight $-I$ are Euler steps of $z_t = \tilde{\mathcal{L}} z$ with "
-    r"$(\tilde{\mathcal{L}}^h Z)_i = -\sum_j \omega(Z_i, Z_j) Z_j$, whose kernel moves with the features (26)-(28).",
+    r"$(\tilde{\mathcal{L}}^h Z)_i = -\sum_j \omega(Z_i, Z_j) Z_j$, whose kernel moves with the features (26)-(28). (Section numbers from 4.5 on are this report's; the equations are the paper's.)",
 )
 NONNEGATIVE = r"$\omega \ge 0$"
 STRICT = r"$\omega$ strictly positive definite: Gram matrices of distinct points are positive definite"
@@ -32,7 +32,7 @@ def flow_size(Z: np.ndarray, kernel) -> float:
 @claim(
     "C17",
     section=SECTION,
-    paper="Tao et al. 2018, Sec. 4.5, eqs (26)-(28)",
+    paper="Tao et al. 2018, eqs (26)-(28)",
     title="Zero is the only steady state",
     statement=r"""
         Since $\omega$ is non-negative, the only steady state of the original network's flow, $\tilde{\mathcal{L}}^h Z = 0$, is $Z = 0$.
@@ -153,7 +153,7 @@ NORMALISED = r"kernels normalised, $C_i = 1$ (11)"
 @claim(
     "C18",
     section=SECTION,
-    paper="Tao et al. 2018, Sec. 4.5, with Sec. 3.1",
+    paper="Tao et al. 2018, with eqs (15), (27)",
     title="Positive weights: original unstable, proposed stable",
     statement=r"""
         With positive eigenvalues of $W$ the original network is unstable in finite time, while the proposed stage is stable in

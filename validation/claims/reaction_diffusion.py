@@ -1,4 +1,4 @@
-"""Section 4.5: diffusion added to a reaction, and what a stage costs."""
+"""Eqs (26)-(30): diffusion added to a reaction, and what a stage costs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def linear_growth(op: NonlocalOperator, reaction: np.ndarray, weight: np.ndarray
 @claim(
     "C19",
     section=SECTION,
-    paper="Tao et al. 2018, Sec. 4.5, eqs (29)-(30)",
+    paper="Tao et al. 2018, eqs (29)-(30)",
     title="Diffusion stabilises the reaction",
     statement=r"""
         The diffusion terms that the nonlocal stage adds regularise the reaction system and make it more stable.

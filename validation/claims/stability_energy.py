@@ -80,6 +80,24 @@ def s_6(ledger: Ledger) -> None:
         left = np.sum(after**2) * C.mean() if plain else square(omega, after)
         return abs(float(left - balance))
 
+    def own(case, factor: float = 1.0) -> float:
+        """The balance in the library's own inner product and energy, in units of sum_ij omega_ij."""
+        omega, Z, mu = case
+        op = row(omega)
+        after, change = np.asarray(stage(Z, op, [mu])), op @ Z
+        gain = (
+            op.inner(after, after) - op.inner(Z, Z) + 2 * factor * mu * op.energy(Z) - mu**2 * op.inner(change, change)
+        )
+        return abs(float(gain)) / float(op.inner(np.ones((4, 1)), np.ones((4, 1))))
+
+    ledger.property(
+        "the balance in the library's own inner product and energy",
+        FIELDS,
+        own,
+        at_most=tol,
+        examples=100,
+        controls={"with twice the energy": lambda case: own(case, 2.0)},
+    )
     ledger.property(
         "balance, random symmetric affinities, distance of the two sides",
         FIELDS,

@@ -11,7 +11,7 @@ from nlmodel.network import stage
 from nlmodel.stability import certify, cfl_limit, joint_spectral_radius_bounds, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, canvas, claim
-from validation.claims.cfl import FLIP, SECTION, largest_s, row
+from validation.claims.cfl import FLIP, SECTION, largest_s, row, update
 from validation.claims.shared import matrices, symmetric_affinities
 
 
@@ -77,6 +77,7 @@ def s_4(ledger: Ledger) -> None:
         at_most=tolerance("reduction", n=48, scale=20.0),
         controls={"one of them, repeated": [weights[0]] * 2},
     )
+    _order(ledger)
     joint = joint_spectral_radius_bounds([FACTOR, FACTOR.T], depth=4)
     ledger.equals(
         "bounds of the joint spectral radius",
@@ -93,6 +94,24 @@ def s_4(ledger: Ledger) -> None:
         "products",
         lambda: draw_products(curves, float(np.sqrt(rate))),
         "Features of two positions through sub-blocks of spectral radius one half: the same one again and again, and the two in turn.",
+    )
+
+
+def _order(ledger: Ledger) -> None:
+    """The library's norm of a stage against the product of full matrices."""
+    omega = np.exp(-0.5 * (np.arange(4.0)[:, None] - np.arange(4.0)) ** 2)
+    pair = list(ledger.rng.standard_normal((2, 2, 2)))
+    root = np.sqrt(omega.sum(axis=1)).repeat(2)
+    full = root[:, None] * update(omega, pair[1], 1.0) @ update(omega, pair[0], 1.0) / root
+    ledger.equals(
+        "norm of a stage of two random sub-blocks, against the product of the full matrices",
+        np.float64(certify(row(omega), pair).norm),
+        np.float64(np.linalg.norm(full, 2)),
+        tolerance("solve", n=8, scale=8.0),
+        controls={
+            "in the other order": np.float64(certify(row(omega), pair[::-1]).norm),
+            "product of their norms": np.prod([certify(row(omega), [W]).norm for W in pair]),
+        },
     )
 
 

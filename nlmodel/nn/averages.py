@@ -1,0 +1,142 @@
+"""V -> K V by four algorithms, each equal to the definition; three of them never hold an M x N matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nlmodel.nn.choices import kernel_of
+from nlmodel.nn.definition import averaging_matrix, reciprocal, reciprocal_root
+from nlmodel.nn.second_order import twice_differentiable
+
+
+class Average(Protocol):
+    """K, known by what it does to V (B, N, r); `rate` (B, M, 1) is what the difference form subtracts."""
+
+    @property
+    def rate(self) -> Tensor: ...
+
+    def __call__(self, V: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The definition: K as a matrix.   Cost O(M N (D + r)) time, O(M N) memory."""
+
+    K: Tensor
+    rate: Tensor
+
+    @classmethod
+    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Dense:
+        return cls(*averaging_matrix(kernel_of(affinity, left), left, right, how))
+
+    def __call__(self, V: Tensor) -> Tensor:
+        return self.K @ V
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The row softmax of x.y by fused attention: stands for `ExpDot` under "softmax" and "row".
+
+    Equal head widths (zeros are appended) in contiguous memory are what the fused kernel of the CPU asks for; with
+    any other the slow path is taken, which stores the M x N matrix.   Cost O(M N (D + r)) time, O(M + N) memory.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Fused:
+        return cls(left, right)
+
+    @property
+    def rate(self) -> Tensor:
+        return torch.ones_like(self.left[..., :1])
+
+    def __call__(self, V: Tensor) -> Tensor:
+        return twice_differentiable(_attention(self.left, self.right, V), _softmax_average, self.left, self.right, V)
+
+
+def _attention(left: Tensor, right: Tensor, V: Tensor) -> Tensor:
+    width = max(left.shape[-1], V.shape[-1])
+    heads = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (left, right, V))
+    q, k, v = (x.contiguous()[:, None] for x in heads)
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0)[:, 0, :, : V.shape[-1]]
+
+
+def _softmax_average(left: Tensor, right: Tensor, V: Tensor) -> Tensor:
+    return Dense.of("gaussian", left, right, "softmax")(V)
+
+
+@dataclass(frozen=True)
+class Associative:
+    """K V = left (right^T V) / C: stands for `DotProduct`.   Cost O((M + N) D r) time, O(D r) memory."""
+
+    left: Tensor
+    right: Tensor
+    share: Tensor | float
+    rate: Tensor
+
+    @classmethod
+    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Associative:
+        total = left @ right.sum(-2, keepdim=True).mT
+        if how == "row":
+            size = left.norm(dim=-1, keepdim=True) * right.norm(dim=-1).sum(-1)[..., None, None]  # Cauchy-Schwarz
+            return cls(left, right, *reciprocal(total, size.detach()))
+        share = 1.0 / right.shape[-2] if how == "size" else 1.0
+        return cls(left, right, share, total * share)
+
+    def __call__(self, V: Tensor) -> Tensor:
+        return self.left @ (self.right.mT @ V) * self.share
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """sum_j ReLU(a_i + b_j) V_j from prefix sums over the sorted b: stands for `Concatenation`.
+
+        sum_j ReLU(a_i + b_j) V_j = a_i sum_{j < n_i} V_j + sum_{j < n_i} b_j V_j,      b_0 >= b_1 >= ...
+
+    with n_i the number of b_j > -a_i: the same set, in floating point too, as that of the positive a_i + b_j.
+
+    Accuracy absolute error <= 4 N eps (|a_i| + max |b|) sum_j |V_j|: that of the data, not of the small a_i + b_j.
+    Cost     O((M + N) (log N + r)) time, O((M + N) r) memory.
+    """
+
+    a: Tensor
+    b: Tensor
+    order: Tensor
+    count: Tensor
+    sender: Tensor | float = 1.0
+    receiver: Tensor | float = 1.0
+    rate: Tensor = torch.ones(1)
+
+    @classmethod
+    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Sorted:
+        falling, order = torch.sort(-right.detach()[..., 0], dim=-1, stable=True)
+        count = torch.searchsorted(falling, left.detach()[..., 0].contiguous())
+        raw = cls(left, right.gather(-2, order[..., None]), order[..., None], count[..., None])
+        total = raw(torch.ones_like(right))
+        if how == "row":
+            share, rate = reciprocal(total, total)
+        elif how == "symmetric":
+            share, rate = reciprocal_root(total)
+        else:
+            share = 1.0 / right.shape[-2] if how == "size" else 1.0
+            rate = total * share
+        sender = share if how == "symmetric" else 1.0
+        return cls(raw.a, raw.b, raw.order, raw.count, sender, share, rate)
+
+    def __call__(self, V: Tensor) -> Tensor:
+        V = V * self.sender
+        ordered = V.gather(-2, self.order.expand(V.shape))
+        sums = torch.cat([ordered, self.b * ordered], -1).cumsum(-2)
+        sums = F.pad(sums, (0, 0, 1, 0))  # n_i = 0: the empty sum
+        plain, moment = sums.gather(-2, self.count.expand(*self.count.shape[:-1], sums.shape[-1])).chunk(2, -1)
+        return (self.a * plain + moment) * self.receiver
+
+
+AVERAGES = {"dense": Dense, "fused": Fused, "associative": Associative, "sorted": Sorted}
