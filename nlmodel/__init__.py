@@ -1,6 +1,8 @@
 """nlmodel: numerical analysis of nonlocal neural networks and nonlocal PDEs, one definition for both."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from types import ModuleType as _ModuleType
 
 from nlmodel import continuum as continuum
 from nlmodel import errors as errors
@@ -25,3 +27,10 @@ from nlmodel.stepping import evolve as evolve
 
 
 __version__ = _version("nlmodel")
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """`nlmodel.nn` on first use: it needs torch, which nothing else here does."""
+    if name == "nn":
+        return _import_module("nlmodel.nn")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

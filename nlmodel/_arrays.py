@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Iterable
 from typing import Any, TypeAlias
 
-import array_api_compat.numpy
+import array_api_compat.numpy as numpy_namespace
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
@@ -21,7 +21,7 @@ Array: TypeAlias = Any
 def namespace(*arrays: Array) -> Any:
     """The array-API namespace that all `arrays` share; `DtypeError` when there is none."""
     if all(type(a) is np.ndarray for a in arrays):  # the common case, ten times faster than asking
-        return array_api_compat.numpy
+        return numpy_namespace
     try:
         return array_namespace(*arrays)
     except TypeError as error:
@@ -116,18 +116,27 @@ def check_choice(value: object, name: str, choices: Collection[str]) -> str:
 
 
 def check_number(
-    value: float, name: str, *, above: float = -math.inf, at_least: float = -math.inf, below: float = math.inf
+    value: float | np.number,
+    name: str,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    below: float = math.inf,
 ) -> float:
     """Return `value` as a float when it is a finite number in (above, below) and >= at_least."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise DtypeError(f"{name} must be a real number", got=f"{type(value).__name__} {value!r}")
-    if not math.isfinite(value):
-        raise NonFiniteError(f"{name} must be finite", got=value)
-    if not (above < value < below and value >= at_least):
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond the range of float64
+        number = math.inf
+    if not math.isfinite(number):
+        raise NonFiniteError(f"{name} must be finite", got=number)
+    if not (above < number < below and number >= at_least):
         wanted = [f"> {above:g}"] * (above > -math.inf) + [f">= {at_least:g}"] * (at_least > -math.inf)
         wanted += [f"< {below:g}"] * (below < math.inf)
         raise DomainError(f"{name} must be {' and '.join(wanted)}", got=value)
-    return float(value)
+    return number
 
 
 def check_count(value: int, name: str, *, at_least: int = 0) -> int:
@@ -137,6 +146,18 @@ def check_count(value: int, name: str, *, at_least: int = 0) -> int:
     if value < at_least:
         raise DomainError(f"{name} must be at least {at_least}", got=int(value))
     return int(value)
+
+
+def check_rng(rng: object) -> np.random.Generator:
+    """Return `rng` when it is a `numpy.random.Generator`."""
+    if not isinstance(rng, np.random.Generator):
+        raise DtypeError(
+            "rng must be a numpy.random.Generator",
+            got=f"{type(rng).__name__} {rng!r}",
+            why="the draws belong to the caller; there is no global seed",
+            fix="pass rng=numpy.random.default_rng(seed)",
+        )
+    return rng
 
 
 def eps(x: Array) -> float:

@@ -178,7 +178,8 @@ def check_assumptions(omega: Array, *, weights: Array | None = None) -> Assumpti
     entries = matrix.data if sparse.issparse(matrix) else matrix
     if not np.all(np.isfinite(entries)):
         return AssumptionReport(size=size, tolerance=tolerance, finite=False)
-    matrix = matrix.astype(np.float64)
+    unit = 2.0 ** (math.frexp(float(abs(matrix).max()))[1] - 1)  # so that sums of entries near 1e308 stay finite
+    matrix = matrix.astype(np.float64) / unit
     magnitude = abs(matrix)
     largest = float(magnitude.max())
     relative = magnitude / (largest or 1.0)
@@ -187,16 +188,16 @@ def check_assumptions(omega: Array, *, weights: Array | None = None) -> Assumpti
         size=size,
         tolerance=tolerance,
         finite=True,
-        largest_entry=largest,
+        largest_entry=unit * largest,
         symmetry_defect=float(abs(matrix - matrix.T).max()) / (largest or 1.0),
-        smallest_entry=float(matrix.min()),
-        smallest_eigenvalue=_smallest_eigenvalue(0.5 * (matrix + matrix.T)),
-        row_sums=(float(np.min(rows)), float(np.max(rows))),
-        column_sums=(float(np.min(columns)), float(np.max(columns))),
-        hilbert_schmidt=largest * math.sqrt(float(volumes @ ((relative * relative) @ volumes))),
-        sup_row_sum=float(np.max(magnitude @ volumes)),
-        sup_column_sum=float(np.max(magnitude.T @ volumes)),
-        norm=float(np.max(_sums(magnitude, 1))),
+        smallest_entry=unit * float(matrix.min()),
+        smallest_eigenvalue=unit * _smallest_eigenvalue(0.5 * (matrix + matrix.T)),
+        row_sums=(unit * float(np.min(rows)), unit * float(np.max(rows))),
+        column_sums=(unit * float(np.min(columns)), unit * float(np.max(columns))),
+        hilbert_schmidt=unit * largest * math.sqrt(float(volumes @ ((relative * relative) @ volumes))),
+        sup_row_sum=unit * float(np.max(magnitude @ volumes)),
+        sup_column_sum=unit * float(np.max(magnitude.T @ volumes)),
+        norm=unit * float(np.max(_sums(magnitude, 1))),
     )
 
 
@@ -214,6 +215,8 @@ def _smallest_eigenvalue(symmetric: Any) -> float:
         return float(np.linalg.eigvalsh(symmetric)[0])
     if size <= DENSE_BELOW:
         return float(np.linalg.eigvalsh(symmetric.toarray())[0])
+    if symmetric.count_nonzero() == 0:
+        return 0.0
     start = np.random.default_rng(size).standard_normal(size)
     try:
         return float(eigsh(symmetric, k=1, which="SA", v0=start, return_eigenvectors=False)[0])

@@ -23,7 +23,7 @@ from nlmodel._arrays import (
     namespace,
     transpose,
 )
-from nlmodel.errors import ShapeError
+from nlmodel.errors import DtypeError, ShapeError
 
 
 BLOCKS = {"nonlocal": 1, "stage": 1, "spectral": 2, "generalized_spectral": 3}
@@ -34,6 +34,12 @@ def _averaging(A: Any, Z: Array) -> Callable[[Array], Array]:
     if not any(hasattr(A, mark) for mark in ("average", "to_scipy", "matvec", "tocsr")):
         check_square(check_array(A, "A", min_ndim=2), "A")
         check_alike(Z=Z, A=A)
+    elif not hasattr(A, "average") and getattr(A, "dtype", None) is not None and Z.dtype != A.dtype:
+        raise DtypeError(
+            "Z must be a NumPy array in the precision of A",
+            got=f"Z {Z.dtype}, A {A.dtype}",
+            why="nothing is cast silently",
+        )
     if A.shape[-1] != Z.shape[-2]:
         raise ShapeError(
             "A and Z must have the same number of positions",

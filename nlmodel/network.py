@@ -70,7 +70,7 @@ def stage(
     ----------
     Z : (..., M, C) array, the stage's input; eq. (8) builds `op` from it.
     op : L.
-    weights : N numbers or (C, C) arrays, or one (N, C, C) array.
+    weights : N numbers or (C, C) arrays, or one (N,) or (N, C, C) array.
     every : return the outputs of all sub-blocks, the input first, instead of the last one.
 
     Returns  (..., M, C) array, or a list of N + 1 of them.
@@ -156,7 +156,8 @@ def reaction_diffusion_step(
 
 def _unstacked(weights: Array) -> list[Array]:
     """The weights along the first axis of one array."""
-    check_array(weights, "weights", ndim=3)
+    if check_array(weights, "weights", min_ndim=1).ndim not in (1, 3):
+        raise ShapeError("weights must be (N,) numbers or (N, C, C) matrices", got=f"shape {tuple(weights.shape)}")
     return [weights[n, ...] for n in range(weights.shape[0])]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nlmodel._arrays import Array, check_choice, dtype_eps, namespace, to_numpy
-from nlmodel.errors import DomainError
+from nlmodel._arrays import Array, check_choice, check_number, dtype_eps, like, namespace, to_numpy
+from nlmodel.errors import DomainError, DtypeError, NotReversibleError
 
 
 TOLERANCE_KINDS = ("exact", "elementwise", "reduction", "solve")
@@ -22,6 +22,8 @@ def tolerance(kind: str, dtype: Any = np.float64, *, n: int = 1, scale: float = 
     `n` is the length of the longest sum, `scale` the size of its terms, `cond` the condition number.
     """
     check_choice(kind, "kind", TOLERANCE_KINDS)
+    for name, value in {"n": n, "scale": scale, "cond": cond}.items():
+        check_number(value, name, at_least=0)
     factor = {"exact": 0.0, "elementwise": 4.0, "reduction": 4.0 * n, "solve": 64.0 * n * cond}[kind]
     return factor * dtype_eps(dtype) * scale
 
@@ -37,7 +39,7 @@ def assert_close(
 ) -> None:
     """Raise `AssertionError` unless library, shape, dtype and values agree to `tolerance(kind, ...)`.
 
-    `scale` defaults to the largest magnitude in `expected`.
+    `scale` defaults to the largest magnitude in `expected`, which must be finite.
     """
     if namespace(actual) is not namespace(expected):
         raise AssertionError(f"libraries differ: {namespace(actual)} and {namespace(expected)}")
@@ -46,6 +48,8 @@ def assert_close(
     if actual.dtype != expected.dtype:
         raise AssertionError(f"dtypes differ: {actual.dtype} and {expected.dtype}")
     left, right = to_numpy(actual), to_numpy(expected)
+    if not np.all(np.isfinite(right)):
+        raise AssertionError("the expected values hold NaN or infinity, which no difference exceeds")
     size = float(np.max(np.abs(right), initial=0.0)) if scale is None else scale
     bound = tolerance(kind, np.finfo(right.dtype).dtype, n=n, scale=size, cond=cond)
     gap = np.abs(left - right)
@@ -58,20 +62,30 @@ def assert_close(
 
 
 def adjoint_gap(op: Any, *, rng: np.random.Generator, columns: int = 3) -> float:
-    """|<v, A u> - <A^T v, u>| / (|u| |v|) for random u and v: rounding of |A| for a true transpose."""
-    rows, cols = op.shape[-2:]
-    u = rng.standard_normal((cols, columns)).astype(op.dtype)
-    v = rng.standard_normal((rows, columns)).astype(op.dtype)
-    gap = abs(np.sum(v * (op @ u)) - np.sum((op.T @ v) * u))
-    return float(gap / (np.linalg.norm(u) * np.linalg.norm(v)))
+    """|<v, A u> - <A^T v, u>| / (|u| |v|) for random u and v: rounding of |A| for a true transpose.
+
+    `op` needs `shape`, `dtype`, `T` and `@`; of a batch the largest gap counts.
+    """
+    beside = op.identity(1) if hasattr(op, "identity") else np.eye(1, dtype=op.dtype)
+    u, v = (like(rng.standard_normal((n, columns)), beside) for n in (op.shape[-1], op.shape[-2]))
+    forward, backward = to_numpy(op @ u), to_numpy(op.T @ v)
+    u, v = to_numpy(u), to_numpy(v)
+    gap = np.abs(np.sum(v * forward, axis=(-2, -1)) - np.sum(backward * u, axis=(-2, -1)))
+    return float(np.max(gap) / (np.linalg.norm(u) * np.linalg.norm(v)))
 
 
-def conservation_gap(op: Any, Z: np.ndarray) -> float:
-    """|sum_i m_i (L Z)_i| over sum_i m_i |(L Z)_i|, m the measure: 0 to rounding where the weighted mean is kept."""
-    change = to_numpy(op @ Z)
-    m = to_numpy(op.measure)[:, None]
-    size = float(np.sum(m * np.abs(change)))
-    return float(np.max(np.abs(np.sum(m * change, axis=0)))) / size if size else 0.0
+def conservation_gap(op: Any, Z: Array) -> float:
+    """|sum_i m_i (L Z)_i| over sum_i m_i |(L Z)_i|, m the measure: 0 to rounding where the weighted mean is kept.
+
+    The largest over channels and batches; `op` needs `measure` and `@`.
+    """
+    if op.measure is None:
+        raise NotReversibleError("conservation_gap needs the measure of the operator", got="an operator without one")
+    change = to_numpy(op @ (Z[:, None] if Z.ndim == 1 else Z))
+    m = to_numpy(op.measure)[..., None]
+    size = np.sum(m * np.abs(change), axis=(-2, -1))[..., None]
+    gap = np.abs(np.sum(m * change, axis=-2))
+    return float(np.max(np.divide(gap, size, out=np.zeros_like(gap), where=size > 0)))
 
 
 @dataclass(frozen=True)
@@ -87,12 +101,19 @@ def observed_order(steps: Any, errors: Any) -> ObservedOrder:
 
     Parameters
     ----------
-    steps, errors : sequences of equal length, at least two entries, all > 0.
+    steps, errors : sequences of equal length, at least two entries, all > 0; neighbouring steps differ.
     """
-    h, e = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
-    if h.shape != e.shape or h.ndim != 1 or h.size < 2 or not (np.all(h > 0) and np.all(e > 0)):
+    try:
+        h, e = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DtypeError("steps and errors must be sequences of real numbers", got=f"{steps!r}, {errors!r}") from error
+    if h.shape != e.shape or h.ndim != 1 or h.size < 2:
+        raise DomainError("steps and errors must be of one length >= 2", got=f"shapes {h.shape} and {e.shape}")
+    if not all(np.all((v > 0) & np.isfinite(v)) for v in (h, e)) or np.any(h[1:] == h[:-1]):
         raise DomainError(
-            "steps and errors must be positive and of one length >= 2", got=f"shapes {h.shape} and {e.shape}"
+            "steps and errors must be positive and finite, and no step equal to the next",
+            got=f"{h}, {e}",
+            why="the order is the slope of log(error) against log(step)",
         )
     x, y = np.log(h), np.log(e)
     slope = float(np.polyfit(x, y, 1)[0])

@@ -46,6 +46,7 @@ def compatible_weights(kernel: RadialKernel, spacing: float) -> np.ndarray:
              that are not representable.
     Accuracy relative error <= 64 eps (1 + log(w_max/w_j)) in each weight, as every integrand keeps one sign, and
              an absolute one of 2^-60/(jh)^2 where a Gaussian or exponential has decayed.
+             The nodes resolve powers up to r^60.
     Cost     24 values of the kernel an offset, more where it varies within a cell; the singular cell next to 0
              is closed form.
 

@@ -28,7 +28,7 @@ def cheeger_constant(P: Any) -> float:
     ----------
     P : (M, M) transition matrix with 2 <= M <= 16 and a unique stationary law, P_ij = probability of i -> j.
 
-    Returns  float >= 0.
+    Returns  float >= 0; infinite when one state carries all the mass, so that there is no such set.
     Raises   DomainError: fewer than 2 or more than 16 states, or several recurrent classes.
     Cost     O(2^M M).
     """
@@ -45,4 +45,4 @@ def cheeger_constant(P: Any) -> float:
     inside = (np.arange(1, 2 ** (M - 1))[:, None] >> np.arange(M)) & 1 == 1
     escape = np.sum((inside @ flow) * ~inside, axis=1)
     mass = np.minimum(inside @ law, ~inside @ law)
-    return float(np.min(escape[mass > 0] / mass[mass > 0]))
+    return float(np.min(escape[mass > 0] / mass[mass > 0], initial=np.inf))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from nlmodel.errors import DomainError
-from nlmodel.markov.checks import check_chain
+from nlmodel.markov.checks import check_chain, check_transition_matrix
 from nlmodel.markov.matrix import Sparse, as_csr, restricted, row_indices
 
 
@@ -34,16 +34,13 @@ def period(P: Any) -> int:
 
     Parameters
     ----------
-    P : (M, M) transition matrix, P_ij = probability of i -> j.
+    P : (M, M) transition matrix, P_ij = probability of i -> j; an operator stands for its averaging matrix K.
 
     Returns  int, 1 for an aperiodic chain.
-    Raises   DomainError: several recurrent classes, or a generator.
+    Raises   DomainError: several recurrent classes, or P not a transition matrix.
     Cost     O(nnz).
     """
-    A, rates = check_chain(P)
-    if rates:
-        raise DomainError("period is defined for a transition matrix", got="a generator (rows sum to 0)")
-    return class_period(as_csr(A))
+    return class_period(as_csr(check_transition_matrix(P)))
 
 
 def class_period(csr: Sparse) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nlmodel._arrays import check_array, check_count, check_number
+from nlmodel._arrays import check_array, check_count, check_number, check_rng
 from nlmodel.errors import DomainError, DtypeError, ShapeError
 from nlmodel.markov.checks import check_generator, check_law
 from nlmodel.markov.matrix import Sparse, as_csr, off_diagonal, row_sums
@@ -76,7 +76,7 @@ class JumpProcess:
         """
         single = np.ndim(t) == 0
         times = np.array([check_number(t, "t", at_least=0)]) if single else _check_times(t)
-        state = self._first_states(start, check_count(paths, "paths", at_least=1), _check_rng(rng))
+        state = self._first_states(start, check_count(paths, "paths", at_least=1), check_rng(rng))
         seen = np.empty((len(state), len(times)), dtype=np.int64)
         for path, at, begin, end in self._holds(state, float(times[-1]), rng):
             first, last = np.searchsorted(times, begin), np.searchsorted(times, end)
@@ -93,7 +93,7 @@ class JumpProcess:
         Returns  `JumpEvents`.
         """
         horizon = check_number(t, "t", at_least=0)
-        state = self._first_states(start, check_count(paths, "paths", at_least=1), _check_rng(rng))
+        state = self._first_states(start, check_count(paths, "paths", at_least=1), check_rng(rng))
         path, at, begin, _ = (np.concatenate(part) for part in zip(*self._holds(state, horizon, rng), strict=True))
         order = np.lexsort((begin, path))
         return JumpEvents(path[order], begin[order], at[order])
@@ -157,14 +157,3 @@ def _check_times(t: Any) -> np.ndarray:
     if times[0] < 0 or np.any(np.diff(times) < 0):
         raise DomainError("times must be >= 0 and must not decrease", got=str(times))
     return times
-
-
-def _check_rng(rng: Any) -> np.random.Generator:
-    if not isinstance(rng, np.random.Generator):
-        raise DtypeError(
-            "rng must be a numpy.random.Generator",
-            got=type(rng).__name__,
-            why="paths are reproducible only from a generator that the caller owns",
-            fix="pass rng=numpy.random.default_rng(seed)",
-        )
-    return rng

@@ -1,4 +1,4 @@
-"""Lanczos iteration for one end of the spectrum of a symmetric map."""
+"""One end of the spectrum of a symmetric map, by Lanczos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+
+from nlmodel.spectrum.lanczos import lanczos, ritz_values
 
 
 FEWEST_STEPS = 8
@@ -29,35 +30,18 @@ def smallest_ritz(action: Callable[[np.ndarray], np.ndarray], size: int, *, step
 
     Stops earlier when `error` <= relative |value|.  Keeps and orthogonalises all basis vectors: steps x size numbers.
     """
-    q = first_vector(size)
-    q = q / np.linalg.norm(q)
-    basis = np.empty((min(steps, size), size))
-    diagonal: list[float] = []
-    beside: list[float] = []
-    found = Ritz(np.inf, np.inf, np.inf)
-    for step in range(1, min(steps, size) + 1):
-        basis[step - 1] = q
-        r = action(q)
-        diagonal.append(float(q @ r))
-        for _ in range(2):
-            r = r - (basis[:step] @ r) @ basis[:step]
-        beside.append(float(np.linalg.norm(r)))
+    found, most = Ritz(np.inf, np.inf, np.inf), min(steps, size)
+    for step, (diagonal, beside) in enumerate(lanczos(action, size, steps=most, orthogonal=True), start=1):
         exhausted = beside[-1] <= np.finfo(np.float64).eps * max(map(abs, diagonal))
-        if exhausted or step == min(steps, size) or (relative and step >= FEWEST_STEPS):
+        if exhausted or step == most or (relative and step >= FEWEST_STEPS):
             found = _ritz(diagonal, beside)
             if exhausted or found.error <= relative * abs(found.value):
                 break
-        q = r / beside[-1]
     return found
 
 
-def first_vector(size: int) -> np.ndarray:
-    """A fixed vector without symmetries, so that no mode of a symmetric chain is orthogonal to it."""
-    return np.random.default_rng(0).standard_normal(size)
-
-
 def _ritz(diagonal: list[float], beside: list[float]) -> Ritz:
-    values, vectors = eigh_tridiagonal(diagonal, beside[:-1])
-    residual = beside[-1] * abs(float(vectors[-1, 0]))
+    values, residuals = ritz_values(diagonal, beside, 0, min(1, len(diagonal) - 1))
+    residual = float(residuals[0])
     apart = float(values[1] - values[0]) if len(values) > 1 else 0.0
     return Ritz(float(values[0]), residual, min(residual, residual**2 / apart) if apart > 0 else residual)

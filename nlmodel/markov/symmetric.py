@@ -12,9 +12,10 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from nlmodel.errors import ConvergenceError, DomainError, NotReversibleError
 from nlmodel.markov.balance import balance
-from nlmodel.markov.lanczos import first_vector, smallest_ritz
+from nlmodel.markov.lanczos import smallest_ritz
 from nlmodel.markov.matrix import Matrix, off_diagonal, row_sums, transposed
 from nlmodel.markov.stationary import factorize
+from nlmodel.spectrum.lanczos import first_vector
 
 
 RELATIVE = 1e-14  # of an estimate that overstates the error of most chains

@@ -106,37 +106,49 @@ class Sorted:
     Cost     O((M + N) (log N + r)) time, O((M + N) r) memory.
     """
 
+    sums: PrefixSums
+    sender: Tensor | float
+    receiver: Tensor | float
+    rate: Tensor
+
+    @classmethod
+    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Sorted:
+        sums = PrefixSums.of(left, right)
+        total = sums(torch.ones_like(right)).clamp(min=0.0)
+        if how == "row":
+            return cls(sums, 1.0, *reciprocal(total, total))
+        if how == "symmetric":
+            root, rate = reciprocal_root(total)
+            return cls(sums, root, root, rate)
+        share = 1.0 / right.shape[-2] if how == "size" else 1.0
+        return cls(sums, 1.0, share, total * share)
+
+    def __call__(self, V: Tensor) -> Tensor:
+        return self.sums(V * self.sender) * self.receiver
+
+
+@dataclass(frozen=True)
+class PrefixSums:
+    """sum_j ReLU(a_i + b_j) V_j, with the order of the b_j and the counts n_i found once."""
+
     a: Tensor
     b: Tensor
     order: Tensor
     count: Tensor
-    sender: Tensor | float = 1.0
-    receiver: Tensor | float = 1.0
-    rate: Tensor = torch.ones(1)
 
     @classmethod
-    def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Sorted:
-        falling, order = torch.sort(-right.detach()[..., 0], dim=-1, stable=True)
-        count = torch.searchsorted(falling, left.detach()[..., 0].contiguous())
-        raw = cls(left, right.gather(-2, order[..., None]), order[..., None], count[..., None])
-        total = raw(torch.ones_like(right))
-        if how == "row":
-            share, rate = reciprocal(total, total)
-        elif how == "symmetric":
-            share, rate = reciprocal_root(total)
-        else:
-            share = 1.0 / right.shape[-2] if how == "size" else 1.0
-            rate = total * share
-        sender = share if how == "symmetric" else 1.0
-        return cls(raw.a, raw.b, raw.order, raw.count, sender, share, rate)
+    def of(cls, a: Tensor, b: Tensor) -> PrefixSums:
+        """a (B, M, 1), b (B, N, 1)."""
+        rising, order = torch.sort(-b.detach(), dim=-2, stable=True)
+        count = torch.searchsorted(rising[..., 0].contiguous(), a.detach()[..., 0].contiguous())
+        return cls(a, b.gather(-2, order), order, count[..., None])
 
     def __call__(self, V: Tensor) -> Tensor:
-        V = V * self.sender
         ordered = V.gather(-2, self.order.expand(V.shape))
         sums = torch.cat([ordered, self.b * ordered], -1).cumsum(-2)
         sums = F.pad(sums, (0, 0, 1, 0))  # n_i = 0: the empty sum
         plain, moment = sums.gather(-2, self.count.expand(*self.count.shape[:-1], sums.shape[-1])).chunk(2, -1)
-        return (self.a * plain + moment) * self.receiver
+        return self.a * plain + moment
 
 
 AVERAGES = {"dense": Dense, "fused": Fused, "associative": Associative, "sorted": Sorted}

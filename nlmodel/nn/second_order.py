@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,16 @@ def twice_differentiable(out: Tensor, definition: Callable[..., Tensor], *inputs
     return _Twice.apply(out, definition, *inputs)  # pyright: ignore[reportReturnType]
 
 
+def gradients(
+    definition: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Sequence[bool], grad: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients of sum(grad * definition(*inputs)) for the wanted inputs, which can be differentiated again."""
+    views = [x.view_as(x) for x in inputs]  # one tensor may stand in two places
+    needed = [x for x, need in zip(views, wanted, strict=True) if need]
+    found = iter(torch.autograd.grad(definition(*views), needed, grad, create_graph=True))
+    return tuple(next(found) if need else None for need in wanted)
+
+
 class _Twice(torch.autograd.Function):
     @staticmethod
     def forward(out: Tensor, definition: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -39,7 +49,4 @@ class _Twice(torch.autograd.Function):
         wanted = ctx.needs_input_grad[2:]
         if not torch.is_grad_enabled():
             return (grad, None, *(None for _ in wanted))
-        views = [x.view_as(x) for x in ctx.saved_tensors]  # one tensor may stand in two places
-        needed = [x for x, need in zip(views, wanted, strict=True) if need]
-        found = iter(torch.autograd.grad(ctx.definition(*views), needed, grad, create_graph=True))
-        return (None, None, *(next(found) if need else None for need in wanted))
+        return (None, None, *gradients(ctx.definition, ctx.saved_tensors, wanted, grad))

@@ -2,6 +2,7 @@
 
 from nlmodel.normalization.dense import DenseRowSums as DenseRowSums
 from nlmodel.normalization.dense import Normalized as Normalized
+from nlmodel.normalization.dense import averaging as averaging
 from nlmodel.normalization.dense import check_dense as check_dense
 from nlmodel.normalization.dense import exponential as exponential
 from nlmodel.normalization.dense import is_nonnegative as is_nonnegative

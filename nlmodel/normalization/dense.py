@@ -21,7 +21,7 @@ from nlmodel._arrays import (
     transpose,
 )
 from nlmodel.errors import DomainError, ShapeError
-from nlmodel.normalization.potentials import UNIT_ROWS, potentials
+from nlmodel.normalization.potentials import UNIT_ROWS, Potentials, potentials
 from nlmodel.normalization.row_sums import check_positive, log_of_row_sums
 
 
@@ -73,10 +73,7 @@ def normalize(
         nonnegative=log or is_nonnegative(omega),
         alpha=alpha,
     )
-    K = rescale(omega, found.left, found.right, log=log)
-    if how in UNIT_ROWS:
-        row_sums = namespace(K).sum(K, axis=-1)
-        K, found = K / row_sums[..., None], found.with_row_sums(row_sums)
+    K, found = averaging(omega, found, log=log)
     return Normalized(K, found.degree, found.exit_rate, found.measure, found.how, found.keeps)
 
 
@@ -100,6 +97,16 @@ class DenseRowSums:
         positive = found > -math.inf
         check_positive(xp.astype(positive, found.dtype), positive)
         return found
+
+
+def averaging(omega: Array, found: Potentials, *, log: bool = False) -> tuple[Array, Potentials]:
+    """K, and `found` as it came out: where the rows should sum to one, rounding of large logarithms is divided out."""
+    K = rescale(omega, found.left, found.right, log=log)
+    if found.how not in UNIT_ROWS:
+        return K, found
+    row_sums = namespace(K).sum(K, axis=-1)
+    found = found.with_row_sums(row_sums)
+    return K / row_sums[..., None], found
 
 
 def rescale(omega: Array, left: Array, right: Array, *, log: bool = False) -> Array:
@@ -139,21 +146,29 @@ def is_symmetric(omega: Array, *, log: bool = False) -> bool:
     """Whether |omega_ij - omega_ji| <= 16 eps sqrt(t_i t_j) for all pairs, t_i the largest entry of row i.
 
     That bounds the defect of M^{1/2} K M^{-1/2}, whatever the scale of each row: a large block does not excuse a
-    small one, nor one matrix of a batch another.  A logarithm is compared as exp(log omega_ij - (log t_i + log t_j)/2),
-    and carries the rounding of log t.
+    small one, nor one matrix of a batch another.
     """
+    with np.errstate(over="ignore"):
+        defect, bound = _log_defect(omega) if log else _defect(omega)
+        return bool(namespace(omega).all(defect <= bound))
+
+
+def _defect(omega: Array) -> tuple[Array, Array]:
     xp = namespace(omega)
-    top = xp.max(omega if log else xp.abs(omega), axis=-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if log:
-            top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-            balanced = omega - (top[..., :, None] + top[..., None, :]) / 2  # <= 0 on both sides where symmetric
-            omega = xp.exp(xp.where(balanced < 1, balanced, xp.ones_like(balanced)))
-        size = xp.sqrt(xp.abs(top))
-        bound = size[..., :, None] * size[..., None, :]
-        if log:
-            bound = xp.where(bound > 1, bound, xp.ones_like(bound))
-        return bool(xp.all(xp.abs(omega - transpose(omega)) <= 16 * eps(omega) * bound))
+    size = xp.sqrt(xp.max(xp.abs(omega), axis=-1))
+    return xp.abs(omega - transpose(omega)), 16 * eps(omega) * size[..., :, None] * size[..., None, :]
+
+
+def _log_defect(logits: Array) -> tuple[Array, Array]:
+    """The same for log omega, after division by sqrt(t_i t_j); log t brings its own rounding, up to sqrt(eps)."""
+    xp = namespace(logits)
+    top = xp.max(logits, axis=-1)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    scaled = logits - top[..., :, None] / 2 - top[..., None, :] / 2  # not both above 0
+    scaled = xp.exp(xp.clip(scaled, max=1.0))
+    size = xp.sqrt(xp.abs(top))
+    bound = 16 * eps(logits) * xp.clip(size[..., :, None] * size[..., None, :], min=1.0)
+    return xp.abs(scaled - transpose(scaled)), xp.clip(bound, max=eps(logits) ** 0.5)
 
 
 def is_nonnegative(omega: Array) -> bool:
@@ -168,7 +183,7 @@ def log_weights_of(weights: float | Array | None, reference: Array) -> Array:
     if weights is None:
         return xp.zeros((size,), dtype=reference.dtype, device=device(reference))
     if isinstance(weights, int | float | np.integer | np.floating):
-        log_weight = math.log(check_number(float(weights), "weights", above=0.0))
+        log_weight = math.log(check_number(weights, "weights", above=0.0))
         return xp.full((size,), log_weight, dtype=reference.dtype, device=device(reference))
     return xp.log(_checked_weights(weights, reference, size))
 

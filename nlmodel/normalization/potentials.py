@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nlmodel._arrays import Array, check_choice, check_number, namespace
-from nlmodel.normalization.row_sums import RowSums
+from nlmodel.normalization.row_sums import RowSums, check_positive
 from nlmodel.normalization.sinkhorn import sinkhorn
 
 
@@ -53,8 +53,8 @@ class Potentials:
     keeps: frozenset[str]
 
     def with_row_sums(self, sums: Array) -> Potentials:
-        """What becomes of it when the rows of K, whose sums came out as `sums` = 1 + O(eps |log C|), are divided by them."""
-        left = self.left - namespace(sums).log(sums)
+        """The same after a division of the rows of K by their `sums`, which came out as 1 + O(eps |log C|)."""
+        left = self.left - namespace(sums).log(check_positive(sums, sums > 0))
         return replace(self, left=left, measure=None if self.measure is None else self.measure * sums)
 
     def __repr__(self) -> str:

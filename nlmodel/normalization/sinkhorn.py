@@ -18,7 +18,7 @@ def sinkhorn(sums: RowSums, b: Array, log_degree: Array, *, symmetric: bool, non
 
     The undamped update u <- -log(...) oscillates between two scalings and does not converge.
 
-    Accuracy |log row sum| <= 64 eps, or 16 eps max|u| where that is more: no better is left of exp(u).
+    Accuracy |log row sum| <= 64 eps, or 4 eps max|u| where that is more: no better is left of exp(u).
     """
     if not (symmetric and nonnegative):
         raise DomainError(
@@ -29,7 +29,7 @@ def sinkhorn(sums: RowSums, b: Array, log_degree: Array, *, symmetric: bool, non
         )
     xp = namespace(log_degree)
     u, residual, best, stalled = -log_degree / 2, math.inf, math.inf, 0
-    wanted = eps(u) * max(64.0, 16 * scalar(xp.max(xp.abs(u))))
+    wanted = eps(u) * max(64.0, 4 * scalar(xp.max(xp.abs(u))))
     for _ in range(ITERATIONS):
         try:
             log_sum = u + sums.log_row_sums(u + b)

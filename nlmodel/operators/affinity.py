@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from nlmodel._arrays import Array
-from nlmodel.normalization import log_of_row_sums
+from nlmodel.normalization import Potentials, log_of_row_sums
 from nlmodel.operators.linear_map import LinearMap
 
 
@@ -23,6 +23,14 @@ class Affinity(LinearMap):
     @abstractmethod
     def rescaled(self, left: Array, right: Array) -> Affinity:
         """exp(left_i) omega_ij exp(right_j)."""
+
+    def normalized(self, found: Potentials) -> tuple[Affinity, Potentials]:
+        """K, and `found` as it came out."""
+        return self.rescaled(found.left, found.right), found
+
+    def symmetrized(self, log_measure: Array) -> LinearMap:
+        """M^{1/2} K M^{-1/2} for a K that is self-adjoint in the measure m."""
+        return self.rescaled(log_measure / 2, -log_measure / 2)
 
     @abstractmethod
     def diagonal(self) -> Array:

@@ -8,6 +8,8 @@ from typing import Any
 from nlmodel._arrays import Array, namespace, transpose
 from nlmodel.normalization import (
     DenseRowSums,
+    Potentials,
+    averaging,
     check_dense,
     exponential,
     is_nonnegative,
@@ -17,6 +19,7 @@ from nlmodel.normalization import (
 )
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.algebra import identity_like
+from nlmodel.operators.linear_map import match
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,7 +46,7 @@ class DenseAffinity(Affinity):
         return cls(
             values,
             log,
-            is_symmetric(values) if symmetric is None else symmetric,
+            is_symmetric(values, log=log) if symmetric is None else symmetric,
             log or (is_nonnegative(values) if nonnegative is None else nonnegative),
         )
 
@@ -56,10 +59,10 @@ class DenseAffinity(Affinity):
         return self.values.dtype
 
     def apply(self, Z: Array) -> Array:
-        return namespace(Z).matmul(self.to_dense(), Z)
+        return namespace(Z).matmul(match(self.to_dense(), Z), Z)
 
     def apply_transposed(self, Z: Array) -> Array:
-        return namespace(Z).matmul(transpose(self.to_dense()), Z)
+        return namespace(Z).matmul(transpose(match(self.to_dense(), Z)), Z)
 
     def to_dense(self) -> Array:
         return exponential(self.values) if self.log else self.values
@@ -70,6 +73,18 @@ class DenseAffinity(Affinity):
     def rescaled(self, left: Array, right: Array) -> DenseAffinity:
         values = rescale(self.values, left, right, log=self.log)
         return DenseAffinity(values, False, None, self.nonnegative)
+
+    def normalized(self, found: Potentials) -> tuple[DenseAffinity, Potentials]:
+        values, found = averaging(self.values, found, log=self.log)
+        return DenseAffinity(values, False, None, self.nonnegative), found
+
+    def symmetrized(self, log_measure: Array) -> DenseAffinity:
+        """The smaller of (m_i / m_j)^{1/2} and its inverse times the larger of K_ij and K_ji: nothing overflows."""
+        xp, K = namespace(self.values), self.to_dense()
+        half = (log_measure[..., :, None] - log_measure[..., None, :]) / 2
+        below = half <= 0
+        values = xp.exp(xp.where(below, half, -half)) * xp.where(below, K, transpose(K))
+        return DenseAffinity(values, False, True, self.nonnegative)
 
     def row_sums(self, weights: Array) -> Array:
         return DenseRowSums(self.values, self.log).row_sums(weights)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.fft
 
 from nlmodel._arrays import Array, check_choice, check_count, check_number, namespace
-from nlmodel.errors import DtypeError, ShapeError
+from nlmodel.errors import DomainError, DtypeError, ShapeError
 from nlmodel.kernels import RadialKernel
 from nlmodel.normalization import log_weights_of
 from nlmodel.operators.affinity import Affinity
@@ -18,6 +18,7 @@ from nlmodel.operators.linear_map import match
 
 
 BOUNDARIES = ("periodic", "free")
+OFFSETS_PER_SLAB = 1_000_000  # of the stencil; 60 bytes each while they are sampled
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,7 +27,10 @@ class GridAffinity(Affinity):
 
     "periodic": distances on the torus, all images within the horizon are added.  "free": only pairs inside the
     domain, by zero padding with the horizon; with the quadrature weights this is the integral over the domain
-    alone, the nonlocal Neumann problem.  Cost of a product: O(M log M) a channel.
+    alone, the nonlocal Neumann problem.  A kernel on all space is sampled until it is 0 to rounding.
+
+    Accuracy of a product: eps log M times its largest entry, so that row sums are lost where weights vary by 1/eps.
+    Cost: O(M log M) a channel.
     """
 
     grid: tuple[int, ...]
@@ -51,9 +55,7 @@ class GridAffinity(Affinity):
     ) -> GridAffinity:
         """Sample the kernel on the grid's offsets and transform the stencil once, in float64."""
         check_choice(boundary, "boundary", BOUNDARIES)
-        precision = np.dtype(dtype)
-        if precision not in (np.float64, np.float32):
-            raise DtypeError("dtype must be float64 or float32", got=precision)
+        precision = _precision(dtype)
         if not isinstance(kernel, RadialKernel):
             raise DtypeError("a grid operator needs a spatial kernel", got=repr(kernel))
         if not len(grid) == len(spacing) == kernel.dim:
@@ -61,19 +63,12 @@ class GridAffinity(Affinity):
                 "shape, spacing and kernel must have one dimension",
                 got=f"shape {grid}, spacing {spacing}, kernel of dimension {kernel.dim}",
             )
-        reach = tuple(_reach(kernel, h, n, boundary) for n, h in zip(grid, spacing, strict=True))
+        limits = grid if boundary == "free" else (math.inf,) * len(grid)
+        reach = tuple(_reach(kernel, h, n - 1) for n, h in zip(limits, spacing, strict=True))
         padded = grid
         if boundary == "free":
-            reach = tuple(min(r, n - 1) for r, n in zip(reach, grid, strict=True))
             padded = tuple(next_fast_length(n + r) for n, r in zip(grid, reach, strict=True))
-        offsets = [np.arange(-r, r + 1) for r in reach]
-        squared = sum(
-            np.reshape((j * h) ** 2, [-1 if axis == k else 1 for k in range(len(grid))])
-            for axis, (j, h) in enumerate(zip(offsets, spacing, strict=True))
-        )
-        stencil = np.zeros(padded)
-        where = np.ix_(*[j % n for j, n in zip(offsets, padded, strict=True)])
-        np.add.at(stencil, where, kernel.profile(np.sqrt(squared)))
+        stencil = _stencil(kernel, reach, spacing, padded)
         symbol = np.real(np.fft.rfftn(stencil))  # the stencil is even
         origin = float(stencil[(0,) * len(grid)])
         cell = math.prod(spacing)
@@ -133,17 +128,45 @@ def next_fast_length(n: int) -> int:
     return int(scipy.fft.next_fast_len(n, real=True) or n)
 
 
-def _reach(kernel: RadialKernel, h: float, n: int, boundary: str) -> int:
-    """Offsets to sample on either side: the horizon, or where an untruncated kernel has become negligible."""
-    if math.isfinite(kernel.horizon):
-        return int(kernel.horizon / h * (1 + 1e-6)) + 1
-    if boundary == "free":
-        return n - 1
-    far, tail = h, 1.0
-    while tail > 1e-18 and far < 1e6 * h * n:
-        far *= 2
-        tail = float(kernel.profile(np.asarray([far]))[0]) * far**kernel.dim
-    return int(far / h)
+def _precision(dtype: Any) -> np.dtype:
+    try:
+        precision = np.dtype(dtype)
+    except TypeError:
+        precision = None
+    if precision is None or precision not in (np.float64, np.float32):
+        raise DtypeError(
+            "dtype must be float64 or float32",
+            got=dtype,
+            why="the stencil is transformed in NumPy; the operator acts on fields of every library",
+            fix="pass numpy.float64 or numpy.float32",
+        )
+    return precision
+
+
+def _reach(kernel: RadialKernel, h: float, limit: float) -> int:
+    """Offsets to sample on either side, at most `limit`: to the horizon, or where phi is 0 to rounding."""
+    far = kernel.horizon if math.isfinite(kernel.horizon) else kernel.extent[0]
+    reach = min(far / h * (1 + 1e-6) + 1, limit)
+    if not math.isfinite(reach):
+        raise DomainError(
+            "a periodic grid needs a kernel of finite extent", got=repr(kernel), fix="truncate the kernel"
+        )
+    return int(reach)
+
+
+def _stencil(
+    kernel: RadialKernel, reach: tuple[int, ...], spacing: tuple[float, ...], shape: tuple[int, ...]
+) -> np.ndarray:
+    """rho at all offsets within reach, added up modulo `shape`, slab by slab along the first axis."""
+    offsets = [np.arange(-r, r + 1) for r in reach]
+    stencil = np.zeros(shape)
+    rows = max(1, OFFSETS_PER_SLAB // math.prod(len(j) for j in offsets[1:]))
+    for start in range(0, len(offsets[0]), rows):
+        slab = [offsets[0][start : start + rows], *offsets[1:]]
+        squared = sum(part**2 for part in np.ix_(*[j * h for j, h in zip(slab, spacing, strict=True)]))
+        where = np.ix_(*[j % n for j, n in zip(slab, shape, strict=True)])
+        np.add.at(stencil, where, kernel.profile(np.sqrt(squared)))
+    return stencil
 
 
 def checked_grid(shape: Any, spacing: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:

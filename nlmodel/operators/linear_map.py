@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlmodel._arrays import Array, check_array, device, dtype_eps, eps, namespace, to_numpy
+from nlmodel._arrays import (
+    Array,
+    check_array,
+    check_number,
+    device,
+    dtype_eps,
+    eps,
+    namespace,
+    numpy_namespace,
+    to_numpy,
+)
 from nlmodel.errors import DtypeError, ShapeError
 
 
@@ -17,6 +27,9 @@ if TYPE_CHECKING:
 
 class LinearMap(ABC):
     """A linear map on fields Z of shape (..., M, C), one row a position; an (M,) array is one channel.
+
+    A map that is stored in NumPy acts on fields of every library, in the library and on the device of the field;
+    one that is stored elsewhere acts on fields beside it.
 
     Subclasses give `shape`, `dtype`, `apply` and `apply_transposed`; the rest follows.  `op @ Z` checks its
     argument, `op.apply(Z)` is the bare definition.
@@ -72,7 +85,9 @@ class LinearMap(ABC):
     def __mul__(self, factor: float) -> LinearMap:
         from nlmodel.operators.algebra import Scaled
 
-        return Scaled(float(factor), self) if isinstance(factor, (int, float, np.number)) else NotImplemented
+        if not isinstance(factor, int | float | np.integer | np.floating):
+            return NotImplemented
+        return Scaled(check_number(factor, "the factor"), self)
 
     __rmul__ = __mul__
 
@@ -81,24 +96,46 @@ class LinearMap(ABC):
 
     def checked(self, action: Any, Z: Array, rows: int) -> Array:
         """`action` on a field after checking it; an (M,) field is one channel and comes back as one."""
-        check_array(Z, "Z", min_ndim=1)
+        result = action(self.field(Z, rows))
+        return result[..., 0] if Z.ndim == 1 else result
+
+    def field(self, Z: Array, rows: int, name: str = "Z") -> Array:
+        """`Z` as a field (..., rows, C) that this map can act on; an (M,) array becomes one channel."""
+        check_array(Z, name, min_ndim=1)
         if eps(Z) != self.eps:
             raise DtypeError(
-                "Z and the operator must share their precision",
-                got=f"Z {Z.dtype}, operator {self.dtype}",
+                f"{name} and the operator must share their precision",
+                got=f"{name} {Z.dtype}, operator {self.dtype}",
                 why="nothing is cast silently",
-                fix="convert Z, or build the operator from data in the precision of Z",
+                fix=f"convert {name}, or build the operator from data in the precision of {name}",
             )
+        self._check_beside(Z, name)
         vector = Z.ndim == 1
         if Z.shape[0 if vector else -2] != rows:
             raise ShapeError(
-                f"Z must have {rows} positions in its {'only' if vector else 'second last'} dimension",
+                f"{name} must have {rows} positions in its {'only' if vector else 'second last'} dimension",
                 got=f"shape {tuple(Z.shape)}",
                 why="rows are positions, columns channels",
-                fix="transpose or reshape Z to (..., positions, channels)",
+                fix=f"transpose or reshape {name} to (..., positions, channels)",
             )
-        result = action(Z[:, None] if vector else Z)
-        return result[..., 0] if vector else result
+        if not broadcastable(self.shape[:-2], Z.shape[:-2]):
+            raise ShapeError(
+                f"the batch dimensions of {name} and the operator must broadcast",
+                got=f"{name} {tuple(Z.shape)}, operator {self.shape}",
+            )
+        return Z[:, None] if vector else Z
+
+    def _check_beside(self, Z: Array, name: str) -> None:
+        own = self.identity(1)
+        library = namespace(own)
+        if library is numpy_namespace or (library is namespace(Z) and device(own) == device(Z)):
+            return
+        raise DtypeError(
+            f"{name} must be in the library and on the device of the operator",
+            got=f"{name} {type(Z).__module__} on {device(Z)}, operator {type(own).__module__} on {device(own)}",
+            why="nothing is moved silently; only an operator that is stored in NumPy follows the field",
+            fix=f"convert {name}",
+        )
 
     @property
     def eps(self) -> float:
@@ -114,10 +151,22 @@ class LinearMap(ABC):
         return np.eye(size, dtype=self.dtype)
 
     def to_scipy(self) -> LinearOperator:
-        """A `scipy.sparse.linalg.LinearOperator` with matvec, matmat, rmatvec and rmatmat, for eigsh, cg, gmres, ..."""
+        """A `scipy.sparse.linalg.LinearOperator` with matvec, matmat, rmatvec and rmatmat, for eigs, gmres, ...
+
+        `eigsh` and `cg` presume a symmetric matrix: give them one, such as `NonlocalOperator.symmetrized()`.
+        """
         from nlmodel.operators.scipy_bridge import ScipyOperator
 
         return ScipyOperator(self)
+
+
+def broadcastable(*shapes: tuple[int, ...]) -> bool:
+    """Whether arrays of these shapes combine entry by entry."""
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
 
 
 def match(vector: Array, Z: Array) -> Array:

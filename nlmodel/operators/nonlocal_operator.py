@@ -10,14 +10,14 @@ import numpy as np
 from scipy.sparse import issparse
 
 from nlmodel._arrays import Array, check_array, check_choice, namespace
-from nlmodel.errors import ChoiceError, NotReversibleError
+from nlmodel.errors import ChoiceError, DomainError, NotReversibleError, ShapeError
 from nlmodel.kernels import Kernel, RadialKernel, as_kernel
 from nlmodel.normalization import HOW, Potentials, potentials
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.algebra import Diagonal, Product
 from nlmodel.operators.dense import DenseAffinity
 from nlmodel.operators.grid import GridAffinity, checked_grid
-from nlmodel.operators.linear_map import LinearMap, match
+from nlmodel.operators.linear_map import LinearMap, broadcastable, match
 from nlmodel.operators.sparse import SparseAffinity
 
 
@@ -65,6 +65,13 @@ class NonlocalOperator(LinearMap):
         alpha : exponent of "alpha".
         """
         check_choice(normalize, "normalize", HOW)
+        if issparse(omega) and log:
+            raise DomainError(
+                "the logarithm of an affinity must be dense",
+                got="a sparse matrix with log=True",
+                why="an entry that is not stored would stand for the affinity exp(0) = 1",
+                fix="pass the affinity itself: exp of the stored entries",
+            )
         affinity = SparseAffinity.from_matrix(omega) if issparse(omega) else DenseAffinity.from_array(omega, log=log)
         return cls._normalized(affinity, normalize, weights, alpha)
 
@@ -100,8 +107,11 @@ class NonlocalOperator(LinearMap):
             affinity: Affinity = SparseAffinity.from_points(X, kernel)
         else:
             values = kernel.log(X) if kernel.exponential else kernel(X)
-            affinity = DenseAffinity.from_array(
-                values, log=kernel.exponential, symmetric=kernel.symmetric, nonnegative=kernel.nonnegative
+            affinity = DenseAffinity.from_array(  # a law that fails on some points may hold on these
+                values,
+                log=kernel.exponential,
+                symmetric=kernel.symmetric or None,
+                nonnegative=kernel.nonnegative or None,
             )
         return cls._normalized(affinity, normalize, weights, alpha)
 
@@ -141,7 +151,7 @@ class NonlocalOperator(LinearMap):
             nonnegative=affinity.nonnegative,
             alpha=alpha,
         )
-        return cls(affinity.rescaled(found.left, found.right), found)
+        return cls(*affinity.normalized(found))
 
     # ------------------------------------------------------------------ what it is
 
@@ -170,7 +180,7 @@ class NonlocalOperator(LinearMap):
 
     @property
     def degree(self) -> Array:
-        """C_i = sum_j omega_ij w_j of the raw affinity, (..., M).  Tao et al. 2018, eq. (9)."""
+        """C_i = sum_j omega_ij w_j of the raw affinity, (..., M); inf beyond the range.  Tao et al. 2018, eq. (9)."""
         return self.potentials.degree
 
     @property
@@ -180,7 +190,7 @@ class NonlocalOperator(LinearMap):
 
     @property
     def measure(self) -> Array | None:
-        """Positive weights m with m_i K_ij = m_j K_ji, or None when none is known."""
+        """Weights m, unique up to a factor, with m_i K_ij = m_j K_ji, or None when none are known."""
         return self.potentials.measure
 
     @property
@@ -218,23 +228,39 @@ class NonlocalOperator(LinearMap):
     def identity(self, size: int) -> Array:
         return self.averaging.identity(size)
 
+    def to_dense(self) -> Array:
+        """L as an array, (..., M, M)."""
+        return self.averaging.to_dense() - self.exit_rate[..., None] * self.identity(self.size)
+
     def adjoint(self, measure: Array | None = None) -> LinearMap:
         """L* = diag(1/m) L^T diag(m), the adjoint in <Y, Z>_m = sum_i m_i Y_i . Z_i.
 
-        `measure` defaults to the operator's own, in which L* = L; pass the stationary law of a chain that is not
+        In the operator's own measure, the default, L* is L itself; pass the stationary law of a chain that is not
         reversible to get the generator of its time reversal.
         """
-        m = self._measure("adjoint") if measure is None else check_array(measure, "measure", min_ndim=1)
-        return Product(Diagonal(1 / m), Product(self.T, Diagonal(m)))
+        if measure is None:
+            self._measure("adjoint")
+            return self
+        check_array(measure, "measure", min_ndim=1)
+        if measure.shape[-1] != self.size:
+            raise ShapeError("measure must have one entry a position", got=f"{measure.shape[-1]} for {self.size}")
+        if not bool(namespace(measure).all(measure > 0)):
+            raise DomainError("measure must be positive", got="an entry <= 0", why="the adjoint divides by it")
+        return Product(Diagonal(1 / measure), Product(self.T, Diagonal(measure)))
 
     def inner(self, Y: Array, Z: Array) -> Array:
         """<Y, Z>_m = sum_i m_i Y_i . Z_i, summed over positions and channels."""
+        Y, Z = self.field(Y, self.size, "Y"), self.field(Z, self.size)
+        if Y.shape[-1] != Z.shape[-1] or not broadcastable(Y.shape, Z.shape):
+            raise ShapeError("Y and Z must have the same channels", got=f"shapes {tuple(Y.shape)} and {tuple(Z.shape)}")
+        return self._inner(Y, Z)
+
+    def _inner(self, Y: Array, Z: Array) -> Array:
         xp = namespace(Y, Z)
-        m = match(self._measure("inner"), Z)
-        return xp.sum(m * Y * Z, axis=-1) if Z.ndim == 1 else xp.sum(m[..., None] * Y * Z, axis=(-2, -1))
+        return xp.sum(match(self._measure("inner"), Z)[..., None] * Y * Z, axis=(-2, -1))
 
     def mean(self, Z: Array) -> Array:
-        """The mean in the measure, sum_i m_i Z_i / sum_i m_i, (..., C): what the flow of L conserves."""
+        """The mean in the measure, sum_i m_i Z_i / sum_i m_i, (..., C); conserved where `keeps` has "weighted_mean"."""
         return self.checked(self._mean, Z, self.size)
 
     def _mean(self, Z: Array) -> Array:
@@ -243,14 +269,14 @@ class NonlocalOperator(LinearMap):
         return xp.sum(m * Z, axis=-2) / xp.sum(m, axis=-2)
 
     def energy(self, Z: Array) -> Array:
-        """-<Z, L Z>_m; where constants are steady this is (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2 >= 0."""
-        return -self.inner(Z, self @ Z)
+        """-<Z, L Z>_m; where constants are steady this is (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2, >= 0 when K >= 0."""
+        Z = self.field(Z, self.size)
+        return -self._inner(Z, self.apply(Z))
 
     def symmetrized(self) -> LinearMap:
         """M^{1/2} K M^{-1/2} with M = diag(m): symmetric, with the eigenvalues of K."""
-        xp = namespace(self.potentials.left)
-        half = xp.log(self._measure("symmetrized")) / 2
-        return self.averaging.rescaled(half, -half)
+        self._measure("symmetrized")
+        return self.averaging.symmetrized(self.potentials.right - self.potentials.left)  # log m, where m underflows too
 
     def to_csr(self) -> Any:
         """L as a SciPy CSR array, for sparse storage."""

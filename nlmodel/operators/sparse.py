@@ -10,14 +10,15 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, issparse
 from scipy.spatial import KDTree
 
-from nlmodel._arrays import Array, check_array, is_torch_array, namespace, sparse_csr_matmul
+from nlmodel._arrays import Array, check_array, namespace, sparse_csr_matmul
 from nlmodel.errors import DomainError, DtypeError, NonFiniteError, ShapeError
 from nlmodel.kernels import Kernel, RadialKernel
 from nlmodel.normalization import is_nonnegative, log_weights_of
 from nlmodel.operators.affinity import Affinity
 
 
-PAIRS_PER_CHUNK = 4_000_000  # 24 bytes a pair while it is found: below 100 MiB at any size
+PAIRS_PER_CHUNK = 1_000_000  # about 100 bytes a pair while it is found and evaluated
+SAMPLED_ROWS = 64  # one row of so many is counted to foresee the size of a chunk
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,10 +48,7 @@ class SparseAffinity(Affinity):
         elif csr.dtype.kind != "f":
             raise DtypeError("omega must be a real floating-point array", got=f"dtype {csr.dtype}")
         csr.eliminate_zeros()
-        size = float(np.max(np.abs(csr.data), initial=0.0))
-        defect = abs(csr - csr.T)
-        symmetric = float(np.max(defect.data, initial=0.0)) <= 16 * np.finfo(csr.dtype).eps * size
-        return cls(csr, symmetric, is_nonnegative(csr.data))
+        return cls(csr, _is_symmetric(csr), is_nonnegative(csr.data))
 
     @classmethod
     def from_points(cls, X: np.ndarray, kernel: Kernel) -> SparseAffinity:
@@ -58,9 +56,9 @@ class SparseAffinity(Affinity):
 
         Each pair's value comes from the same differences and the same profile as in the dense definition, so
         that both decide alike on pairs at the horizon.  Memory: 12 bytes a stored entry in float64, twice that
-        while chunks are joined, and below 100 MiB for the search.
+        while chunks are joined, and about 100 MiB for the search.
         """
-        if is_torch_array(X) or not isinstance(X, np.ndarray) or X.ndim != 2:
+        if not isinstance(X, np.ndarray) or X.ndim != 2:
             raise DtypeError(
                 "sparse assembly takes one NumPy array of points",
                 got=f"{type(X).__name__} of shape {tuple(X.shape)}",
@@ -73,6 +71,12 @@ class SparseAffinity(Affinity):
                 got=repr(kernel),
                 fix='use storage="dense", or truncate the kernel',
             )
+        if X.shape[1] != kernel.dim:
+            raise ShapeError(
+                f"X must hold vectors of length {kernel.dim} in its last dimension",
+                got=f"shape {X.shape}",
+                why=f"{kernel!r} is defined on vectors of that length",
+            )
         tree = KDTree(X)
         reach = kernel.horizon * (1 + 1e-3)  # candidates only: the profile decides
         blocks, start = [], 0
@@ -81,8 +85,8 @@ class SparseAffinity(Affinity):
             blocks.append(_assemble(tree, X, start, stop, reach, kernel))
             start = stop
         data, indices, counts = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(indices.dtype)
-        matrix = csr_array((data, indices, indptr), shape=(len(X), len(X)))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        matrix = csr_array((data, indices, indptr), shape=(len(X), len(X)))  # with one index type for both
         if not np.all(np.isfinite(data)):
             raise NonFiniteError("the kernel gave NaN or infinity", got=repr(kernel))
         return cls(matrix, True, bool(kernel.nonnegative))
@@ -118,16 +122,26 @@ class SparseAffinity(Affinity):
 
     def rescaled(self, left: Array, right: Array) -> SparseAffinity:
         csr = self.matrix
-        exponent = np.repeat(left, np.diff(csr.indptr)) + right[csr.indices]
-        data = csr.data * np.exp(exponent)
+        data = np.repeat(left, np.diff(csr.indptr))
+        data += right[csr.indices]
+        np.exp(data, out=data)
+        data *= csr.data
         return SparseAffinity(csr_array((data, csr.indices, csr.indptr), shape=self.shape), None, self.nonnegative)
 
     def log_weights(self, weights: float | Array | None) -> Array:
         return log_weights_of(weights, np.broadcast_to(self.matrix.dtype.type(0), self.shape))
 
 
+def _is_symmetric(csr: csr_array) -> bool:
+    """The criterion of `normalization.is_symmetric`, on stored entries alone."""
+    size = np.sqrt(abs(csr).max(axis=1).toarray())
+    gap = abs(csr - csr.T).tocoo()
+    rows, columns = gap.coords
+    return bool(np.all(gap.data <= 16 * np.finfo(csr.dtype).eps * size[rows] * size[columns]))
+
+
 def _batched(csr: csr_array, Z: Array) -> Array:
-    """csr @ Z for Z of shape (..., M, C), NumPy or torch."""
+    """csr @ Z for Z of shape (..., M, C), of any library."""
     xp = namespace(Z)
     *batch, rows, columns = Z.shape
     flat = xp.reshape(xp.moveaxis(Z, -2, 0), (rows, -1)) if batch else Z
@@ -136,22 +150,28 @@ def _batched(csr: csr_array, Z: Array) -> Array:
 
 
 def _chunk_end(tree: KDTree, X: np.ndarray, start: int, reach: float) -> int:
-    """How far a chunk of rows may go so that it has about PAIRS_PER_CHUNK candidate pairs."""
-    sample = X[start : start + 65536 : 64]
+    """How far a chunk of rows may go so that it has about PAIRS_PER_CHUNK candidate pairs.
+
+    Each sampled row speaks for those until the next, so that dense clusters make short chunks wherever they are.
+    """
+    sample = X[start : start + SAMPLED_ROWS * 1024 : SAMPLED_ROWS]
     counts = tree.query_ball_point(sample, reach, return_length=True)
-    rows = int(PAIRS_PER_CHUNK / max(float(np.mean(counts)), 1.0))
-    return min(len(X), start + max(1, min(rows, 65536)))
+    full = int(np.searchsorted(np.cumsum(counts) * SAMPLED_ROWS, PAIRS_PER_CHUNK))
+    rows = SAMPLED_ROWS * full if full else int(PAIRS_PER_CHUNK / counts[0])
+    return min(len(X), start + max(1, rows))
 
 
 def _assemble(tree: KDTree, X: np.ndarray, start: int, stop: int, reach: float, kernel: RadialKernel):
     """Values, column indices and row lengths of the rows start..stop."""
-    pairs = KDTree(X[start:stop]).sparse_distance_matrix(tree, reach, output_type="ndarray")
-    rows, columns = pairs["i"], pairs["j"]
+    receivers = X[start:stop]
+    pairs = KDTree(receivers).sparse_distance_matrix(tree, reach, output_type="ndarray")
+    rows, columns = pairs["i"].astype(np.int32), pairs["j"].astype(np.int32)
+    del pairs
     squared = np.zeros(len(rows), dtype=X.dtype)
     for d in range(X.shape[1]):
-        squared += (X[start + rows, d] - X[columns, d]) ** 2
+        squared += (receivers[rows, d] - X[columns, d]) ** 2
     values = kernel.profile(np.sqrt(squared))
     block = coo_array((values, (rows, columns)), shape=(stop - start, len(X))).tocsr()
     block.eliminate_zeros()
     block.sort_indices()
-    return block.data, block.indices.astype(np.int32), np.diff(block.indptr)
+    return block.data, block.indices, np.diff(block.indptr)

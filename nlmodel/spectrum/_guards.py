@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmodel._arrays import Array, check_array, check_square, to_numpy
-from nlmodel.errors import DomainError, DtypeError
+from nlmodel.errors import DomainError
 
 
 def matrix(A: Array, name: str, *, square: bool = True) -> np.ndarray:
@@ -18,18 +18,6 @@ def complex_points(z: Array, name: str) -> np.ndarray:
     """`z` as a complex NumPy array of any shape."""
     z = to_numpy(check_array(z, name, complex_ok=True))
     return z.astype(np.result_type(z.dtype, np.complex64))
-
-
-def check_rng(rng: object) -> np.random.Generator:
-    """`rng` when it is a `numpy.random.Generator`."""
-    if not isinstance(rng, np.random.Generator):
-        raise DtypeError(
-            "rng must be a numpy.random.Generator",
-            got=f"{type(rng).__name__} {rng!r}",
-            why="the draws belong to the caller; there is no global seed",
-            fix="pass rng=numpy.random.default_rng(seed)",
-        )
-    return rng
 
 
 def check_at_most(value: int, limit: int, name: str, reason: str) -> int:

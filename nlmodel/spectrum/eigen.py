@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from scipy.sparse.linalg import aslinearoperator
 
-from nlmodel._arrays import Array, check_choice, check_count, check_number, to_numpy
+from nlmodel._arrays import Array, check_array, check_choice, check_count, check_number, to_numpy
 from nlmodel.errors import ChoiceError, ShapeError
 from nlmodel.spectrum._guards import check_at_most, matrix
 from nlmodel.spectrum.krylov import krylov_eigenvalues
@@ -57,10 +57,10 @@ def _from_operator(op: Any, of: str) -> _Problem:
 
 def _from_matrix(A: Array) -> _Problem:
     if issparse(A):
-        entries: Any = A
-        matrix(entries.data[None, :] if entries.nnz else np.zeros((1, 1)), "A", square=False)
-        if A.shape[0] != A.shape[1]:
-            raise ShapeError("A must be square", got=f"shape {A.shape}")
+        entries: Any = csr_array(A)
+        check_array(entries.data if entries.nnz else np.zeros(1, entries.dtype), "A", complex_ok=True)
+        if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+            raise ShapeError("A must be square and not empty", got=f"shape {A.shape}")
         scale = abs(entries).max()
         hermitian = bool(abs(entries - entries.conj().T).max() <= 4 * np.finfo(entries.dtype).eps * scale)
         return _Problem(A.shape[0], entries.dtype, hermitian, entries.toarray, lambda x: entries @ x)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.linalg import schur, solve_sylvester
-from scipy.optimize import minimize
 
 from nlmodel._arrays import Array
 from nlmodel.spectrum._guards import matrix
@@ -68,6 +67,8 @@ def _quotients(A: np.ndarray, region: Region, z: np.ndarray) -> np.ndarray:
 
 def _climb(A: np.ndarray, region: Region, depth: float, s: float, shallow: float) -> complex:
     """Local maximum of depth / sigma_min(zI - A) near a point, in the coordinates log(depth) and s / depth."""
+    from scipy.optimize import minimize
+
     identity, width = np.eye(len(A)), min(depth, 1.0) if region is Disc else depth
 
     def descent(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -126,11 +127,19 @@ def kreiss_constant(G: Array, *, continuous: bool = False) -> KreissConstant:
     Cost     about 30 generalised eigenvalue problems of size 2N, O(N^3) each.
     """
     A = matrix(G, "G").astype(np.complex128)
-    region: Region = HalfPlane if continuous else Disc
+    if not continuous:
+        return _kreiss_constant(A, Disc)
+    size = 2.0 ** (math.frexp(float(np.linalg.norm(A, 2)))[1] - 1)
+    found = _kreiss_constant(A / size, HalfPlane)  # Kr(c A) = Kr(A) for c > 0
+    return replace(found, argmax=found.argmax * size) if np.isfinite(found.argmax) else found
+
+
+def _kreiss_constant(A: np.ndarray, region: Region) -> KreissConstant:
     best, argmax = _boundary_limit(A, region)
     if best == math.inf:
         return KreissConstant(math.inf, argmax, "unbounded")
     norm = float(np.linalg.norm(A, 2))
+    continuous = region is HalfPlane
     excess = numerical_abscissa(A) if continuous else numerical_radius(A) - 1
     unit = norm if continuous else max(1.0, norm)
     if excess <= 1e-12 * unit:

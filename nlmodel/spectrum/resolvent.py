@@ -85,7 +85,7 @@ def _criss_cross(A: np.ndarray, epsilon: float, region: Region) -> float:
         )
         further = max((region.reach(A, s, epsilon) for s in middles[inside]), default=depth)
         if further <= depth + 1e-12 * scale:
-            return max(depth, further)
+            return float(max(depth, further))
         depth = further
     raise ConvergenceError("the criss-cross search did not settle", got=f"depth {depth}", fix="enlarge epsilon")
 

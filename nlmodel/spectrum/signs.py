@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nlmodel._arrays import Array, check_count
+from nlmodel._arrays import Array, check_count, check_rng
 from nlmodel.errors import DomainError
-from nlmodel.spectrum._guards import check_at_most, check_rng, matrix
+from nlmodel.spectrum._guards import check_at_most, matrix
 from nlmodel.spectrum.symmetric import symmetric_part
 
 

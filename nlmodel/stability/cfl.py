@@ -40,7 +40,7 @@ def cfl_limit(op: NonlocalOperator, weight: Any = None, norm: str = "spectral", 
     Parameters
     ----------
     op : one nonlocal operator (no batch).
-    weight : None (= 1), a real or complex number mu (W = mu I), or a (C, C) real or complex array.
+    weight : None (= 1), a real or complex number mu (W = mu I), also as a () array, or a (C, C) real or complex array.
     norm : "spectral", "energy" (reversible operators) or "max" (nonnegative K).
     method : how spec(-L) is found, see `nonlocal_spectrum`; "max" reads K_ii only and ignores it.
 
@@ -48,8 +48,8 @@ def cfl_limit(op: NonlocalOperator, weight: Any = None, norm: str = "spectral", 
     Raises   NotReversibleError for "energy", or method="lanczos", without a known measure; DomainError for
              "gershgorin" with negative K; ChoiceError, DtypeError, ShapeError, NonFiniteError.
     Accuracy relative: 8 (M + C) eps times the condition of the eigenvalues, which is 1 for those of a reversible L;
-             "lanczos" at most 5e-6 too low.  s within 8 M eps max_i r_i of zero counts as zero, so does a
-             singular value of W within 8 C eps ||W||, and Re(mu s) that close to zero counts as <= 0.
+             "lanczos" at most 5e-6 too low.  s within 8 M eps s_max of zero counts as zero (8 M eps max_i r_i on a
+             grid), so does a singular value of W within 8 C eps ||W||, and Re(mu s) that close to zero counts as <= 0.
     Cost     "exact" O(M^3); "lanczos" tens to hundreds of products with K; "gershgorin" and "max" O(M); W O(C^3).
     """
     check_operator(op)

@@ -7,22 +7,20 @@ from collections.abc import Callable
 import numpy as np
 
 from nlmodel.errors import ConvergenceError
+from nlmodel.spectrum.lanczos import lanczos, ritz_values
 
 
 MOST_STEPS = 20_000
 
 
 def spectrum_ends(
-    apply: Callable[[np.ndarray], np.ndarray], size: int, *, tolerance: float, both: bool
+    apply: Callable[[np.ndarray], np.ndarray], size: int, *, tolerance: float, both: bool, noise: float = 0.0
 ) -> tuple[float, float]:
     """Smallest (0 unless `both`) and largest eigenvalue, each moved outwards by 4 `tolerance` max|eigenvalue|.
 
-        A q_k = beta_{k-1} q_{k-1} + alpha_k q_k + beta_k q_{k+1}
-
-    The ends of the spectrum of the tridiagonal matrix (beta, alpha, beta) approach those of A.  A Ritz value with unit
-    eigenvector y of that matrix lies within beta_k |y_k| of an eigenvalue of A, also when rounding makes the q_k lose
-    their orthogonality (Paige 1976), so three vectors are enough.  No restarts: they stall where the end is
-    a tight cluster, as for smooth positive kernels, whose s crowd at 1.
+    The ends of the spectrum of the Lanczos matrix approach those of the map, also when its vectors lose their
+    orthogonality (Paige 1976), so three vectors are enough.  No restarts: they stall where the end is a tight
+    cluster, as for smooth positive kernels, whose s crowd at 1.
 
     The start is random and fixed; it misses an end of the spectrum with probability zero.
 
@@ -30,20 +28,16 @@ def spectrum_ends(
     ----------
     tolerance : stop at residuals below `tolerance` times the largest |Ritz value|.  In a cluster narrower than that the
         end itself may lie a little beyond the Ritz value, hence four times as much outwards.
+    noise : stop also at a beta_k below this, the rounding of one product with a unit vector.
 
     Raises   ConvergenceError after 20,000 steps.
     Cost     one product and O(size) a step; at a tolerance of 1e-6 tens to hundreds of steps, more at a band edge
              that thins out.
     """
-    q = np.random.default_rng(0).standard_normal(size)
-    q, previous, alpha, beta = q / np.linalg.norm(q), np.zeros(size), [], []
     check, residual = 1, np.inf
-    for k in range(1, MOST_STEPS + 1):
-        v = apply(q) - (beta[-1] * previous if beta else 0.0)
-        alpha.append(float(np.vdot(q, v).real))
-        v = v - alpha[-1] * q
-        beta.append(float(np.linalg.norm(v)))
-        closed = beta[-1] <= 1e-3 * tolerance * max(np.max(np.abs(alpha)), np.max(beta))
+    process = lanczos(apply, size, steps=MOST_STEPS, orthogonal=False)
+    for k, (alpha, beta) in enumerate(process, start=1):
+        closed = beta[-1] <= max(noise, 1e-3 * tolerance * max(np.max(np.abs(alpha)), np.max(beta)))
         if k >= check or closed:
             check = k + max(4, k // 10)
             high, high_residual = _ritz(alpha, beta, k - 1)
@@ -52,7 +46,6 @@ def spectrum_ends(
             if closed or residual <= tolerance * scale:
                 margin = 4 * min(tolerance * scale, beta[-1])
                 return low - margin if both else 0.0, high + margin
-        previous, q = q, v / beta[-1]
     raise ConvergenceError(
         "Lanczos did not find the ends of the spectrum of L",
         got=f"residual {residual:.3g} after {MOST_STEPS} steps",
@@ -62,7 +55,5 @@ def spectrum_ends(
 
 def _ritz(alpha: list[float], beta: list[float], at: int) -> tuple[float, float]:
     """The Ritz value of index `at`, ascending, and its residual."""
-    from scipy.linalg import eigh_tridiagonal
-
-    theta, y = eigh_tridiagonal(alpha, beta[:-1], select="i", select_range=(at, at))
-    return float(theta[0]), beta[-1] * abs(float(y[-1, 0]))
+    theta, residual = ritz_values(alpha, beta, at, at)
+    return float(theta[0]), float(residual[0])

@@ -8,8 +8,8 @@ import numpy as np
 
 from nlmodel.operators import NonlocalOperator
 from nlmodel.stability.bound import StepBound, number
-from nlmodel.stability.generator import Disc, Interval
 from nlmodel.stability.nonlocal_spectrum import NonlocalSpectrum, outflow
+from nlmodel.stability.region import Disc, Interval
 from nlmodel.stability.weight import NonzeroEigenvalues, Weight, nonzero_eigenvalues
 
 

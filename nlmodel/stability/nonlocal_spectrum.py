@@ -9,9 +9,9 @@ import numpy as np
 
 from nlmodel._arrays import check_choice, to_numpy
 from nlmodel.errors import DomainError, DtypeError, NotReversibleError, ShapeError
-from nlmodel.operators import NonlocalOperator
-from nlmodel.stability.generator import Disc, Interval, Points, Region
+from nlmodel.operators import NonlocalOperator, SparseAffinity
 from nlmodel.stability.lanczos import spectrum_ends
+from nlmodel.stability.region import Disc, Interval, Points, Region
 
 
 METHODS = ("auto", "exact", "lanczos", "gershgorin")
@@ -43,7 +43,8 @@ def nonlocal_spectrum(op: NonlocalOperator, method: str = "auto") -> NonlocalSpe
     "gershgorin": from K_ii alone; nonnegative K only; contains the spectrum but need not touch it.  "auto": exact
     up to 2000 positions, beyond that Lanczos when reversible, else Gershgorin.
 
-    Eigenvalues within 8 M eps max(|s|, r_i) of zero count as zero.  So do negative ones when K >= 0, because then
+    Eigenvalues within 8 M eps max|s| of zero count as zero; within 8 M eps max(r_i) where r_i - K_ii can only be found
+    by a subtraction.  So do negative ones when K >= 0, because then
     <Z, -L Z>_m = (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2 >= 0 (the symmetric normalisation shares the spectrum
     of the row normalisation).
     """
@@ -86,26 +87,56 @@ def eigenvalues_of_generator(op: NonlocalOperator) -> np.ndarray:
         s = np.linalg.eigvalsh(symmetric_generator(op))
         s = np.where(np.abs(s) <= _zero(op, s), 0.0, s)
         return np.maximum(s, 0.0) if op.nonnegative else s
-    s = np.linalg.eigvals(-to_numpy(op.to_dense()).astype(np.float64)).astype(complex)
+    A = -to_numpy(op.averaging.to_dense()).astype(np.float64)
+    np.fill_diagonal(A, outflow(op))
+    s = np.linalg.eigvals(A).astype(complex)
     return np.where(np.abs(s) <= _zero(op, s), 0.0, s)
 
 
 def symmetric_generator(op: NonlocalOperator) -> np.ndarray:
     """-M^{1/2} L M^{-1/2} = diag(r) - M^{1/2} K M^{-1/2} as a symmetric float64 matrix."""
     S = to_numpy(op.symmetrized().to_dense()).astype(np.float64)
-    return np.diag(to_numpy(op.exit_rate).astype(np.float64)) - (S + S.T) / 2
+    A = -(S + S.T) / 2
+    np.fill_diagonal(A, outflow(op))
+    return A
 
 
 def outflow(op: NonlocalOperator) -> np.ndarray:
-    """d_i = r_i - K_ii = -L_ii, (M,) in float64; what is within rounding of zero is 0."""
+    """d_i = r_i - K_ii = -L_ii, (M,) in float64.
+
+    Where a row of K is nearly all K_ii the difference cancels.  If K is stored and L 1 = 0, the sum of the other entries
+    of the row is taken instead; else what is within rounding of zero is 0.
+    """
     r = to_numpy(op.exit_rate).astype(np.float64)
     d = r - to_numpy(op.diagonal()).astype(np.float64)
-    return np.where(np.abs(d) <= 8 * op.eps * np.abs(r), 0.0, d)
+    if not _row_sums_known(op):
+        return np.where(np.abs(d) <= 8 * op.eps * np.abs(r), 0.0, d)
+    cancelled = np.flatnonzero(np.abs(d) <= np.abs(r) / 1024)
+    if not cancelled.size:
+        return d
+    K = op.averaging
+    if isinstance(K, SparseAffinity):
+        csr = K.to_csr()[cancelled]
+        others = csr.indices != np.repeat(cancelled, np.diff(csr.indptr))
+        rows = np.repeat(np.arange(len(cancelled)), np.diff(csr.indptr))
+        d[cancelled] = np.bincount(rows[others], csr.data[others].astype(np.float64), minlength=len(cancelled))
+    else:
+        rows = to_numpy(K.to_dense())[cancelled].astype(np.float64)
+        rows[np.arange(len(cancelled)), cancelled] = 0.0
+        d[cancelled] = np.sum(rows, axis=1)
+    return d
+
+
+def _row_sums_known(op: NonlocalOperator) -> bool:
+    """Whether r_i = sum_j K_ij with entries that are at hand."""
+    return "constants" in op.keeps and op.storage in ("dense", "sparse")
 
 
 def _zero(op: NonlocalOperator, s: np.ndarray) -> float:
-    """What rounding can make of an eigenvalue 0 of diag(r) - K: relative to r, also where K cancels it."""
-    return 8 * op.size * op.eps * max(float(np.max(np.abs(s))), float(np.max(np.abs(to_numpy(op.exit_rate)))))
+    """What rounding can make of an eigenvalue 0 of diag(r) - K: relative to r where K cancels it."""
+    largest = float(np.max(np.abs(s)))
+    rates = 0.0 if _row_sums_known(op) else float(np.max(np.abs(to_numpy(op.exit_rate))))
+    return 8 * op.size * op.eps * max(largest, rates)
 
 
 def exact_region(op: NonlocalOperator, s: np.ndarray) -> Region:
@@ -129,8 +160,12 @@ def _gershgorin(op: NonlocalOperator) -> Region:
 
 
 def _lanczos(op: NonlocalOperator) -> Region:
-    low, high = spectrum_ends(_product(op), op.size, tolerance=max(64 * op.eps, RESIDUAL), both=not op.nonnegative)
-    zero = _zero(op, np.array([low, high]))
+    noise = 8 * op.size * op.eps * float(np.max(np.abs(to_numpy(op.exit_rate))))  # of r_i x_i - (K x)_i
+    tolerance = max(64 * op.eps, RESIDUAL)
+    low, high = spectrum_ends(_product(op), op.size, tolerance=tolerance, both=not op.nonnegative, noise=noise)
+    zero = max(noise, 8 * op.size * op.eps * max(abs(low), abs(high)))
+    if high <= 8 * zero and op.nonnegative:
+        return _gershgorin(op)
     return Interval(low if low < -zero else 0.0, high if high > zero else 0.0)
 
 

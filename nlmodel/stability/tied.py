@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nlmodel._arrays import Array, check_array, check_count, check_number, namespace, transpose
 from nlmodel.errors import DomainError
 
@@ -29,8 +31,7 @@ def tied_weight(B: Array, s_max: float = 2.0) -> Array:
     check_number(s_max, "s_max", above=0.0)
     xp = namespace(B)
     top = xp.max(xp.linalg.svdvals(B), axis=-1)[..., None, None]
-    scale = xp.sqrt(xp.clip(s_max * top**2 / 2, min=1.0))
-    B = B / scale
+    B = B / xp.clip(math.sqrt(s_max / 2) * top, min=1.0)
     return xp.matmul(B, transpose(B))
 
 

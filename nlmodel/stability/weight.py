@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Number
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nlmodel._arrays import check_array, check_square, eps, to_numpy
+from nlmodel._arrays import check_array, check_number, check_square, eps, to_numpy
 from nlmodel.errors import DtypeError, NonFiniteError, ShapeError
 
 
@@ -47,23 +46,26 @@ class Weight:
 
 
 def as_weight(weight: Any, name: str = "weight") -> Weight:
-    """None (= 1), a real or complex number, or a (C, C) floating array of any library, as a `Weight`."""
+    """None (= 1), a real or complex number, or a () or (C, C) floating array of any library, as a `Weight`."""
     if weight is None:
         weight = 1.0
     if isinstance(weight, (Number, np.number)) and not isinstance(weight, bool):
-        if not (math.isfinite(complex(weight).real) and math.isfinite(complex(weight).imag)):  # pyright: ignore
-            raise NonFiniteError(f"{name} must be finite", got=weight)
-        value = complex(weight)  # pyright: ignore
+        value = weight if isinstance(weight, (complex, np.complexfloating)) else check_number(weight, name)  # pyright: ignore
+        if not np.isfinite(value):
+            raise NonFiniteError(f"{name} must be finite", got=value)
         return _weight(np.array([[value if value.imag else value.real]]), float(np.finfo(float).eps))
     if isinstance(weight, (bool, str)) or not hasattr(weight, "shape"):
         raise DtypeError(
             f"{name} must be None, a real or complex number, or a (C, C) array",
             got=f"{type(weight).__name__} {weight!r}"[:80],
         )
-    check_square(check_array(weight, name, ndim=2, complex_ok=True), name)
+    if len(weight.shape) == 0:
+        check_array(weight, name, complex_ok=True)
+    else:
+        check_square(check_array(weight, name, ndim=2, complex_ok=True), name)
     if eps(weight) > COARSEST:
         raise DtypeError(f"{name} must be in double or single precision", got=f"dtype {weight.dtype}")
-    matrix = to_numpy(weight)
+    matrix = np.atleast_2d(to_numpy(weight))
     wide = np.complex128 if np.iscomplexobj(matrix) else np.float64
     return _weight(matrix.astype(wide), float(np.finfo(matrix.dtype).eps))
 
@@ -97,7 +99,8 @@ def nonzero_eigenvalues(weight: Weight) -> NonzeroEigenvalues:
     """
     from scipy.linalg import eig
 
-    core, index, zero = weight.matrix, 0, weight.tolerance
+    scale = weight.size or 1.0  # LAPACK's eigenvalues of entries beyond 1e138 come out wrong
+    core, index, zero = weight.matrix / scale, 0, weight.tolerance / scale
     while core.size:
         U, S, Vh = np.linalg.svd(core)
         rank = int(np.sum(zero < S))
@@ -109,18 +112,18 @@ def nonzero_eigenvalues(weight: Weight) -> NonzeroEigenvalues:
     eigen: Any = eig(core, left=True, right=True)
     values, left, right = eigen
     overlap = np.abs(np.sum(left.conj() * right, axis=0))
-    return NonzeroEigenvalues(values, 1 / np.maximum(overlap, np.finfo(float).tiny), index)
+    return NonzeroEigenvalues(scale * values, 1 / np.maximum(overlap, np.finfo(float).tiny), index)
 
 
 def as_weights(weights: Any, name: str = "weights") -> tuple[Weight, ...]:
     """A non-empty sequence of numbers and (C, C) arrays as matrices of one size; a number mu stands for mu I."""
-    if isinstance(weights, (str, Number, np.number)) or not hasattr(weights, "__iter__"):
+    if isinstance(weights, str) or _is_number(weights) or not hasattr(weights, "__iter__"):
         raise DtypeError(f"{name} must be a sequence, one weight a sub-block", got=repr(weights)[:80], fix="pass [W]")
     weights = list(weights)
     given = [as_weight(w, f"{name}[{n}]") for n, w in enumerate(weights)]
     if not given:
         raise ShapeError(f"{name} must not be empty", got="no sub-block")
-    numbers = [w is None or isinstance(w, (Number, np.number)) for w in weights]
+    numbers = [w is None or _is_number(w) for w in weights]
     sizes = {w.channels for w, scalar in zip(given, numbers, strict=True) if not scalar} or {1}
     if len(sizes) > 1:
         raise ShapeError(f"{name} must act on one number of channels", got=f"C = {sorted(sizes)}")
@@ -128,3 +131,8 @@ def as_weights(weights: Any, name: str = "weights") -> tuple[Weight, ...]:
     return tuple(
         Weight(w.matrix[0, 0] * np.eye(C), w.unit) if scalar else w for w, scalar in zip(given, numbers, strict=True)
     )
+
+
+def _is_number(weight: Any) -> bool:
+    """Whether `weight` is a number, or an array without dimensions."""
+    return isinstance(weight, (Number, np.number)) or getattr(weight, "shape", None) == ()

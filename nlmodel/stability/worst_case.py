@@ -6,9 +6,9 @@ from typing import Any
 
 from nlmodel._arrays import check_choice
 from nlmodel.stability.bound import StepBound
-from nlmodel.stability.generator import Disc, Interval
 from nlmodel.stability.limits import spectral_limit
 from nlmodel.stability.nonlocal_spectrum import NonlocalSpectrum
+from nlmodel.stability.region import Disc, Interval
 from nlmodel.stability.weight import as_weight
 
 

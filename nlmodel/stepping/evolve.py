@@ -88,7 +88,7 @@ def evolve(
     check_count(steps, "steps", at_least=1)
     check_count(save_every, "save_every", at_least=1)
     check_choice(on_unstable, "on_unstable", ON_UNSTABLE)
-    if growth_limit != math.inf:
+    if not (isinstance(growth_limit, float) and growth_limit == math.inf):
         check_number(growth_limit, "growth_limit", above=1.0)
     if not isinstance(op, NonlocalOperator) and not callable(op):
         raise DtypeError("op must be a NonlocalOperator or a function that returns one", got=type(op).__name__)

@@ -18,8 +18,7 @@ from nlmodel.stepping.method import Method
 from nlmodel.stepping.problem import Weight
 
 
-SLACK = 1e-10  # relative; bounds are computed to about that accuracy
-ROUNDING = 1e-12  # by which |p| = 1 may be exceeded: the eigenvalues are known no better
+UNIT_SLACK = 1e-12  # by which |p| = 1 may be exceeded: the eigenvalues are known no better
 
 
 def stability_bound(
@@ -37,7 +36,7 @@ def stability_bound(
     """
     if cheap and op.nonnegative:
         quick = _single_bound(method, op, weight, step, "gershgorin")
-        if step <= quick.value:
+        if quick.allows(step):
             return quick
     return _single_bound(method, op, weight, step, "auto")
 
@@ -53,13 +52,13 @@ def _single_bound(method: Method, op: NonlocalOperator, weight: Weight, step: fl
         ratio = method.real_limit / 2
         reason = f"{ratio:.5g} times the forward Euler limit {euler.value:.6g}: {euler.reason}"
         return replace(euler, value=euler.value * ratio, reason=reason)
-    if step <= euler.value or how == "gershgorin" or op.size > EXACT_UP_TO:
+    if euler.allows(step) or how == "gershgorin" or op.size > EXACT_UP_TO:
         return replace(euler, reason=f"the forward Euler limit suffices: {euler.reason}", sharp=False)
     s = np.concatenate([eigenvalues_of_generator(part) for part in batch_of(op)])
     q = np.multiply.outer(mu, s)
     factor = np.abs(method.amplification(step * q))
     worst = np.unravel_index(int(np.argmax(factor)), factor.shape)
-    if factor[worst] <= 1 + ROUNDING:
+    if factor[worst] <= 1 + UNIT_SLACK:
         return replace(euler, value=step, reason="|p(step mu s)| <= 1 at every pair of eigenvalues", sharp=False)
     reason = f"|p(step mu s)| = {factor[worst]:.6g} at mu s = {number(q[worst])}; the forward Euler limit is safe"
     return replace(euler, reason=reason, sharp=False)
@@ -105,7 +104,7 @@ class Guard:
         bound = stability_bound(self.method, op, self.weight, self.step, cheap=self.recomputed)
         if self.bound is None or bound.value < self.bound.value:
             self.bound = bound
-        if self.step <= bound.value * (1 + SLACK):
+        if bound.allows(self.step):
             return
         self.exceeded_at, self.bound = k, bound
         error = self.error()

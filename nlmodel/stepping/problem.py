@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nlmodel._arrays import Array, check_alike, check_array, check_number, namespace, transpose
+import numpy as np
+
+from nlmodel._arrays import Array, check_alike, check_array, check_number, device, namespace, transpose
 from nlmodel.errors import DtypeError, ShapeError
 from nlmodel.operators import NonlocalOperator
 
@@ -112,14 +114,16 @@ def _check_reaction(found: Array, Z: Array) -> None:
 
 
 def checked_weight(weight: Any, Z: Array, name: str = "weight") -> Weight:
-    """`weight` as None, a float, or a (C, C) array that fits Z of shape (..., M, C)."""
+    """`weight` as None, a float, or a (C, C) array that fits Z of shape (..., M, C); a () array becomes w I."""
     if weight is None:
         return None
-    if not hasattr(weight, "shape") or weight.shape == ():
+    if not hasattr(weight, "shape") or isinstance(weight, np.generic):
         return check_number(weight, name)
     check_array(weight, name)
-    check_alike(Z=Z, **{name: weight})
+    xp = check_alike(Z=Z, **{name: weight})
     channels = Z.shape[-1]
+    if weight.shape == ():
+        return weight * xp.eye(channels, dtype=Z.dtype, device=device(Z))
     if tuple(weight.shape) != (channels, channels):
         raise ShapeError(
             f"{name} must be a number or a ({channels}, {channels}) array",

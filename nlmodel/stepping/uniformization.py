@@ -8,11 +8,11 @@ import numpy as np
 
 from nlmodel._arrays import Array, eps, to_numpy
 from nlmodel.errors import ConvergenceError
+from nlmodel.markov.uniformization import poisson_weights
 from nlmodel.operators import NonlocalOperator
 from nlmodel.operators.linear_map import match
 
 
-LARGEST_MEAN = 64.0  # exp(-64) is far from underflow, in float32 too
 LARGEST_TOTAL = 1e6  # products with L
 
 
@@ -31,7 +31,7 @@ def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
     time : >= 0.
 
     Raises    ConvergenceError: more than a million products would be needed.
-    Accuracy  the neglected Poisson tail is below eps; the weights are scaled to add up to 1, which keeps
+    Accuracy  the neglected Poisson tails are below eps; the weights are scaled to add up to 1, which keeps
               constants and mass.
     Cost      q time + O(sqrt(q time)) products with L.
     """
@@ -47,24 +47,18 @@ def uniformization(op: NonlocalOperator, Z: Array, time: float) -> Array:
             fix='method="implicit_euler" for a step that long',
         )
     stay = None if np.all(exits == rate) else 1 - match(op.exit_rate, Z)[..., None] / rate
-    pieces = math.ceil(total / LARGEST_MEAN)
-    weights = poisson_weights(total / pieces, eps(Z) / pieces)
-    for _ in range(pieces):
-        power, result = Z, weights[0] * Z
-        for weight in weights[1:]:
-            moved = op.averaging.apply(power) / rate
-            power = moved if stay is None else moved + stay * power
-            result = result + weight * power
-        Z = result
-    return Z
+    first, weights = poisson_weights(total, eps(Z))
+    weights = [float(weight) for weight in weights / math.fsum(weights)]
 
+    def moved(field: Array) -> Array:
+        arrived = op.averaging.apply(field) / rate
+        return arrived if stay is None else arrived + stay * field
 
-def poisson_weights(mean: float, tail: float) -> list[float]:
-    """Poisson probabilities from 0 up to where the remaining mass is below `tail`, scaled to add up to 1."""
-    from scipy.special import pdtrc
-
-    weights = [math.exp(-mean)]
-    while len(weights) <= mean or pdtrc(len(weights) - 1, mean) > tail:
-        weights.append(weights[-1] * mean / len(weights))
-    total = math.fsum(weights)
-    return [weight / total for weight in weights]
+    power = Z
+    for _ in range(first):
+        power = moved(power)
+    result = weights[0] * power
+    for weight in weights[1:]:
+        power = moved(power)
+        result = result + weight * power
+    return result

@@ -91,5 +91,5 @@ def test_classes_and_period():
     assert mk.period(one_way_ring(6)) == 2 and mk.period(one_way_ring(7)) == 1 and mk.period(one_way_ring(6, 1.0)) == 6
     with pytest.raises(DomainError, match="2 recurrent classes"):
         mk.period(P)
-    with pytest.raises(DomainError, match="a generator"):
+    with pytest.raises(DomainError, match="probabilities P_ij must be >= 0"):
         mk.period(mk.generator(np.ones((2, 2))))

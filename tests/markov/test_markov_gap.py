@@ -7,7 +7,7 @@ from scipy.sparse import block_diag, csr_array, diags_array, eye_array, kron
 
 import nlmodel.markov as mk
 from nlmodel.errors import DomainError, NotReversibleError
-from nlmodel.markov.lanczos import first_vector, smallest_ritz
+from nlmodel.markov.lanczos import smallest_ritz
 from nlmodel.markov.smallest import CERTAINTY, _positive_factors, smallest_eigenvalue
 from nlmodel.markov.symmetric import symmetric_form
 from nlmodel.testing import assert_close, tolerance

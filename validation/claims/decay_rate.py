@@ -9,7 +9,8 @@ from nlmodel.network import stage
 from nlmodel.stability import cfl_limit
 from nlmodel.testing import tolerance
 from validation import Ledger, claim
-from validation.claims.cfl import SECTION, row
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import row
 from validation.claims.stability_energy import FIELDS, modes, photograph, square
 
 

@@ -11,7 +11,8 @@ from nlmodel.network import stage
 from nlmodel.stability import cfl_limit
 from nlmodel.testing import tolerance
 from validation import Ledger, canvas, claim
-from validation.claims.cfl import FLIP, SECTION, row, update
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import FLIP, row, update
 from validation.claims.shared import matrices
 from validation.photograph import patches
 

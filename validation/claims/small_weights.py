@@ -14,7 +14,8 @@ from nlmodel.network import stage
 from nlmodel.stability import amplification, certify, cfl_limit, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, at_most, canvas, claim
-from validation.claims.cfl import SECTION, row
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import row
 from validation.claims.shared import asymmetry, matrices, symmetric_affinities
 from validation.photograph import patches
 
@@ -75,8 +76,8 @@ def least(measure, op: NonlocalOperator, *weights: np.ndarray) -> float:
         *In norm.* $\lVert I - \varepsilon s W \rVert \le 1$ means $\varepsilon s\, W^{\mathsf T} W \le W + W^{\mathsf T}$ in the order of
         symmetric matrices. Some $\varepsilon > 0$ exists if and only if $W + W^{\mathsf T} \ge 0$ and $(W + W^{\mathsf T})x = 0$ implies
         $Wx = 0$: on the complement of that null space the right side is positive definite. A bottleneck
-        $W = W_Z W_g$ of rank $r < C$ fails this, since $W + W^{\mathsf T}$ then has negative eigenvalues unless the column
-        spaces of $W_Z$ and $W_g^{\mathsf T}$ are dependent (C2), even when the nonzero eigenvalues of $W$ are positive. Tied factors
+        $W = W_Z W_g$ of rank $r < C$ in general position fails this, since $W + W^{\mathsf T}$ then has $\min(r, C - r)$ negative
+        eigenvalues (C2), even when those of $W$ that are not zero are positive. Tied factors
         $W_g = W_Z^{\mathsf T}$ pass. Contractions in one norm compose, so here the order of different weights is of no matter.
 
         *Kernels that are not symmetric* have complex $s$, and then $\operatorname{Re}(\mu s) > 0$ is needed at every pair, which

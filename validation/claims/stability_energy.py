@@ -15,7 +15,8 @@ from nlmodel.stability import cfl_limit
 from nlmodel.stepping import Trajectory, evolve
 from nlmodel.testing import tolerance
 from validation import Ledger, claim
-from validation.claims.cfl import SECTION, row
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import row
 from validation.claims.shared import hollow, matrices, symmetric_affinities
 from validation.photograph import patches
 
@@ -103,6 +104,7 @@ def s_6(ledger: Ledger) -> None:
         FIELDS,
         imbalance,
         at_most=tol,
+        examples=100,
         controls={
             r"without the factor $\frac12$ in $E$": lambda case: imbalance(case, factor=2.0),
             "in the Euclidean norm": lambda case: imbalance(case, plain=True),
@@ -122,6 +124,7 @@ def s_6(ledger: Ledger) -> None:
         FIELDS,
         slope,
         at_most=tol,
+        examples=80,
         controls={"the gradient in the Euclidean metric": lambda case: slope(case, metric=False)},
     )
     _ten_thousand_steps(ledger)

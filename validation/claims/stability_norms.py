@@ -11,7 +11,8 @@ from nlmodel.kernels import Gaussian
 from nlmodel.stability import cfl_limit, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, claim
-from validation.claims.cfl import SECTION, affinities, largest_s, row, update
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import affinities, largest_s, row, update
 from validation.photograph import patches
 
 

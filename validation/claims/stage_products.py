@@ -11,7 +11,8 @@ from nlmodel.network import stage
 from nlmodel.stability import certify, cfl_limit, joint_spectral_radius_bounds, tied_weight
 from nlmodel.testing import tolerance
 from validation import Ledger, canvas, claim
-from validation.claims.cfl import FLIP, SECTION, largest_s, row, update
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import FLIP, largest_s, row, update
 from validation.claims.shared import matrices, symmetric_affinities
 
 

@@ -13,8 +13,8 @@ from nlmodel.stability import certify, tied_weight
 from nlmodel.stepping import evolve
 from nlmodel.testing import tolerance
 from validation import Ledger, claim
-from validation.claims.cfl import FLIP, row
 from validation.claims.consensus import SECTION
+from validation.claims.full_matrix import FLIP, row
 from validation.claims.shared import matrices, symmetric_affinities
 from validation.claims.stability_norms import energy_norm
 from validation.photograph import patches

@@ -12,7 +12,8 @@ from nlmodel.spectrum import kreiss_constant, numerical_radius, numerical_range,
 from nlmodel.stability import amplification, certify, cfl_limit
 from nlmodel.testing import tolerance
 from validation import Ledger, canvas, claim
-from validation.claims.cfl import SECTION, row, update
+from validation.claims.cfl import SECTION
+from validation.claims.full_matrix import row, update
 from validation.claims.shared import matrices
 from validation.photograph import patches
 

@@ -1,0 +1,212 @@
+"""Every fast algorithm against the definition: values, gradients, second derivatives, memory and operations."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from nlmodel.nn.averages import Dense, PrefixSums, Sorted
+from nlmodel.nn.second_order import twice_differentiable
+from nlmodel.testing import assert_close
+from tests.nn.nn_cases import (
+    BLOCKS,
+    STAGES,
+    all_inputs,
+    block,
+    fast,
+    features,
+    function_of_all,
+    stage,
+    value_and_gradients,
+)
+
+
+MADE = [(block, *case) for case in BLOCKS] + [(stage, *case) for case in STAGES]
+FAST = [(block, *case) for case in fast(BLOCKS)] + [(stage, *case) for case in fast(STAGES)]
+
+
+def signed(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+INPUTS = {
+    "generic": features(2, 3, 2, 3),
+    "signed": signed(2, 3, 2, 3),
+    "one position": features(2, 3, 1, 1),
+    "ties": features(1, 3, 1, 2).repeat(2, 1, 1, 2),
+    "zero": torch.zeros(1, 3, 2, 2, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("which", INPUTS)
+@pytest.mark.parametrize(("make", "affinity", "how", "algorithm"), FAST)
+def test_equals_the_definition_in_value_and_gradient(make, affinity, how, algorithm, which):
+    if (affinity, how, which) == ("dot_product", "row", "signed"):
+        which = "generic"  # row sums near zero: the quotient has no condition number to hold it to
+    x = INPUTS[which]
+    found = value_and_gradients(make(affinity, how, algorithm), x)
+    expected = value_and_gradients(make(affinity, how, "dense"), x)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_close(ours, theirs, "reduction", n=64, scale=1.0 + float(theirs.abs().max()))
+    if which == "generic":  # control: the other weights of the same size are told apart
+        twin = make(affinity, how, algorithm)
+        with torch.no_grad():
+            twin.w_z.copy_(-twin.w_z) if make is stage else twin.w_z.weight.neg_()
+        with pytest.raises(AssertionError, match="exceeds"):
+            assert_close(twin(x).detach(), expected[0], "reduction", n=64)
+
+
+GRADIENT_CASES = {
+    "generic": dict(shape=(1, 2, 1, 3), channels=2, inner=2),
+    "one position": dict(shape=(2, 2, 1, 1), channels=2, inner=3),
+    "one channel": dict(shape=(1, 1, 1, 3), channels=1, inner=1),
+    "ties": dict(shape=(1, 2, 1, 2), channels=2, inner=1),
+}
+
+
+@pytest.mark.parametrize("which", GRADIENT_CASES)
+@pytest.mark.parametrize(("make", "affinity", "how", "algorithm"), MADE)
+def test_first_and_second_derivatives(make, affinity, how, algorithm, which):
+    case = GRADIENT_CASES[which]
+    x = features(*case["shape"])
+    x = x.repeat(1, 1, 1, 2) if which == "ties" else x
+    module = make(affinity, how, algorithm, case["channels"], case["inner"])
+    inputs = all_inputs(module, x)
+    assert gradcheck(function_of_all(module), inputs, fast_mode=True)
+    assert gradgradcheck(function_of_all(module), inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("algorithm", ["dense", "associative"])
+@pytest.mark.parametrize("make", [block, stage])
+def test_derivatives_where_scalar_products_vanish(make, algorithm):
+    module = make("dot_product", "row", algorithm)
+    with torch.no_grad():
+        module.embedding.theta.weight.zero_()
+    x = features(1, 3, 1, 3).requires_grad_()
+    assert gradcheck(module, (x,)) and gradgradcheck(module, (x,))
+    assert_close(module(x).detach(), x.detach(), "exact")
+
+
+@pytest.mark.parametrize("how", ["row", "size", "symmetric", "none"])
+@pytest.mark.parametrize("algorithm", ["dense", "sorted"])
+@pytest.mark.parametrize("make", [block, stage])
+def test_derivatives_where_nobody_is_above_the_threshold(make, algorithm, how):
+    module = make("concatenation", how, algorithm)
+    with torch.no_grad():
+        module.embedding.w.copy_(-module.embedding.w.abs())
+    x = features(1, 3, 1, 3).requires_grad_()
+    assert gradcheck(module, (x,)) and gradgradcheck(module, (x,))
+    assert_close(module(x).detach(), x.detach(), "exact")
+
+
+def test_a_wrong_definition_of_the_second_derivative_is_found():
+    x = signed(3).requires_grad_()
+    assert gradgradcheck(lambda t: twice_differentiable(t.sin(), torch.sin, t), (x,))
+    with pytest.raises(RuntimeError, match="Jacobian mismatch|not equal"):
+        gradgradcheck(lambda t: twice_differentiable(t.sin(), torch.cos, t), (x,), gen_non_contig_grad_outputs=False)
+
+
+def test_sums_over_sorted_senders_count_a_tie_with_the_threshold_as_the_definition_does():
+    """a_i + b_j = 0 has no weight, and the derivative zero."""
+    a = torch.tensor([[[1.0], [-2.0], [0.5]]], dtype=torch.float64, requires_grad=True)
+    b = torch.tensor([[[-1.0], [2.0], [-0.5], [2.0]]], dtype=torch.float64, requires_grad=True)
+    V = features(1, 4, 2)
+    sums, definition = PrefixSums.of(a, b)(V), Dense.of("concatenation", a, b, "none")(V)
+    assert_close(sums.detach(), definition.detach(), "reduction", n=16)
+    for ours, theirs in zip(
+        torch.autograd.grad(sums.sum(), (a, b)), torch.autograd.grad(definition.sum(), (a, b)), strict=True
+    ):
+        assert_close(ours, theirs, "reduction", n=16)
+    inclusive = torch.searchsorted((-b).detach()[..., 0].sort().values, a.detach()[..., 0], right=True)  # control
+    assert not torch.equal(inclusive, PrefixSums.of(a, b).count[..., 0])
+
+
+def test_sorted_sums_are_as_accurate_as_their_data():
+    a, b, V = signed(1, 200, 1), signed(1, 200, 1) * 3, signed(1, 200, 2)
+    scale = float((a.abs().max() + b.abs().max()) * V.abs().sum())
+    ours, theirs = (A.of("concatenation", a, b, "none")(V) for A in (Sorted, Dense))
+    assert_close(ours, theirs, "reduction", n=200, scale=scale / 200)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation makes, and the names of the operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.numel, self.names = 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.names.add(str(func))
+        for t in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(t, torch.Tensor):
+                self.numel = max(self.numel, t.numel())
+        return out
+
+
+def largest(module, x):
+    with Largest() as seen:
+        value_and_gradients(module, x)
+    return seen
+
+
+@pytest.mark.parametrize(("affinity", "algorithm"), [
+    ("gaussian", "fused"), ("embedded_gaussian", "fused"), ("dot_product", "associative"), ("concatenation", "sorted"),
+])  # fmt: skip
+@pytest.mark.parametrize("make", [block, stage])
+def test_no_matrix_of_all_pairs_is_ever_made(make, affinity, algorithm):
+    how = "softmax" if algorithm == "fused" else "row"
+    x = features(1, 3, 12, 12)
+    assert largest(make(affinity, how, algorithm), x).numel < 144 * 144 / 8
+    assert largest(make(affinity, how, "dense"), x).numel >= 144 * 144  # control
+
+
+def test_a_stage_holds_the_affinity_of_one_image_at_a_time():
+    x = features(6, 3, 32, 32)
+    seen = largest(stage("embedded_gaussian", "softmax", "shared"), x)
+    assert seen.numel < 6 * 1024 * 1024 / 8
+
+
+def test_fused_attention_takes_the_path_that_stores_nothing():
+    for affinity in ("gaussian", "embedded_gaussian"):  # head widths 3 and 2, values of width 2
+        names = largest(block(affinity, "softmax", "fused"), features(2, 3, 4, 4)).names
+        assert any("scaled_dot_product_flash_attention_for_cpu" in name for name in names)
+    q = features(2, 3, 16).mT[:, None]  # control: unequal widths
+    with Largest() as seen:
+        torch.nn.functional.scaled_dot_product_attention(q, q, q[..., :2])
+    assert not any("flash" in name for name in seen.names)
+
+
+@pytest.mark.parametrize("subsample", [None, "before", "after"])
+@pytest.mark.parametrize(("affinity", "how", "algorithm"), [c for c in BLOCKS if c[1] in ("softmax", "size")])
+def test_the_plan_counts_the_operations_of_a_block(affinity, how, algorithm, subsample):
+    module = block(affinity, how, algorithm, 6, 4, subsample=subsample)
+    shape, senders = (2, 6, 4, 6), 24 if subsample is None else 6
+    with FlopCounterMode(display=False) as counter:
+        module(features(*shape))
+    uncounted = {"fused": 16 * 2 * 24 * senders * (6 if affinity == "gaussian" else 4) // 4}
+    uncounted["sorted"] = 4 * 2 * (24 + senders) * 5
+    assert module.plan(shape).flops - counter.get_total_flops() == uncounted.get(algorithm, 0)
+
+
+@pytest.mark.parametrize(("affinity", "how", "algorithm"), [c for c in STAGES if c[2] in ("dense", "associative")])
+def test_the_plan_counts_the_operations_of_a_stage(affinity, how, algorithm):
+    module = stage(affinity, how, algorithm, 6, 4)
+    with FlopCounterMode(display=False) as counter:
+        module(features(2, 6, 4, 6))
+    assert module.plan((2, 6, 4, 6)).flops == counter.get_total_flops()
+    assert module.plan((2, 6, 4, 5)).flops != counter.get_total_flops()  # control
+
+
+def test_the_plan_chooses_what_is_cheaper_and_says_why():
+    big, small = (4, 3, 32, 32), (4, 3, 1, 1)
+    for affinity, name in {"gaussian": "fused", "dot_product": "associative", "concatenation": "sorted"}.items():
+        module = block(affinity, None)
+        plan, dense = module.plan(big), block(affinity, None, "dense").plan(big)
+        assert plan.algorithm == name
+        assert plan.peak < dense.peak / 20 and plan.bytes < dense.bytes
+        assert name in repr(plan) and plan.reason in repr(plan)
+    assert block("dot_product", None).plan(small).algorithm == "dense"
+    assert block("gaussian", "symmetric").plan(big).algorithm == "dense"
+    assert stage("gaussian", "softmax").plan(big).algorithm == "shared"
