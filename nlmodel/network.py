@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from nlmodel._arrays import Array, check_alike, check_array, check_number, namespace, transpose
 from nlmodel.errors import DtypeError, ShapeError
@@ -14,6 +14,7 @@ from nlmodel.stepping.problem import checked_weight, mix
 
 KernelLike = Kernel | Callable[[Any, Any], Any]
 Activation = Callable[[Array], Array]
+Weights = Sequence[float | Array] | Array
 
 
 def relu(Z: Array) -> Array:
@@ -59,9 +60,11 @@ def original_step(
     return Z + original_flow(Z, kernel, weight, normalize=normalize)
 
 
-def stage(
-    Z: Array, op: NonlocalOperator, weights: Sequence[float | Array] | Array, *, every: bool = False
-) -> Array | list[Array]:
+@overload
+def stage(Z: Array, op: NonlocalOperator, weights: Weights, *, every: Literal[False] = False) -> Array: ...
+@overload
+def stage(Z: Array, op: NonlocalOperator, weights: Weights, *, every: Literal[True]) -> list[Array]: ...
+def stage(Z: Array, op: NonlocalOperator, weights: Weights, *, every: bool = False) -> Array | list[Array]:
     """The nonlocal stage: N sub-blocks that share one operator and have a weight each.
 
         Z^{n+1} = Z^n + L Z^n (W^n)^T,    n = 0, ..., N - 1          Tao et al. 2018, eq. (8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -25,9 +26,9 @@ BANDWIDTHS = 4e-3 / 2.0 ** np.arange(5)  # eps in exp(-(u - v)^2 / (4 eps))
 x = sp.symbols("x", real=True)
 POSITIONS = ((np.arange(CELLS) + 0.5) / CELLS * 2 - 1) * EDGE
 AWAY_FROM_EDGES = np.abs(POSITIONS) < INSIDE
-FIELD = sp.sin(2 * x) + sp.Rational(1, 2) * x**2
-FEATURE = x + sp.Rational(1, 5) * sp.sin(2 * x)
-DENSITY = 1 + sp.Rational(2, 5) * sp.sin(2 * x)
+FIELD: Any = sp.sin(2 * x) + sp.Rational(1, 2) * x**2
+FEATURE: Any = x + sp.Rational(1, 5) * sp.sin(2 * x)
+DENSITY: Any = 1 + sp.Rational(2, 5) * sp.sin(2 * x)
 
 
 def values(expression: sp.Expr) -> np.ndarray:
@@ -107,7 +108,7 @@ def _change_of_variable(ledger: Ledger) -> None:
         return sp.diff(f, x) / du
 
     in_feature = by_feature(by_feature(z)) + 2 * by_feature(1 / du) * du * by_feature(z)
-    substitute = {u: sp.exp(x), z: sp.sin(x)}
+    substitute: Any = {u: sp.exp(x), z: sp.sin(x)}
     ledger.identity(
         r"$f_{vv} + 2 (q_v/q) f_v$ with $q = 1/u'$, for $u = e^x$, $z = \sin x$",
         in_feature.subs(substitute).doit(),

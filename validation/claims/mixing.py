@@ -54,7 +54,7 @@ def c4_3(ledger: Ledger) -> None:
     def excess(omega: np.ndarray, power: int = 3, *, without_lowest: bool = False) -> float:
         K = chain(omega)
         found = markov.spectral_gap(K)
-        beta = found.lambda_2 if without_lowest else 1 - found.absolute_gap
+        beta = found.lambda_2 if without_lowest else 1 - (found.absolute_gap or 0.0)
         pi = omega.sum(1) / omega.sum()
         S = np.sqrt(pi)[:, None] * (np.linalg.matrix_power(K, power) - pi) / np.sqrt(pi)
         return abs(float(np.linalg.norm(S, 2)) - max(beta, 0.0) ** power)

@@ -93,7 +93,7 @@ def c17(ledger: Ledger) -> None:
 def _sufficient(ledger: Ledger) -> None:
     narrow = kernels.Gaussian(0.4)
 
-    def margin(Z: np.ndarray, kernel=narrow) -> float:
+    def margin(Z: np.ndarray, kernel: kernels.Kernel = narrow) -> float:
         """|omega Z| - lambda_min(G) |Z|, G the Gram matrix of the distinct points, over |Z|; and lambda_min > 0."""
         distinct = np.unique(Z, axis=0)
         least = smallest_eigenvalue(kernel(distinct))
@@ -258,7 +258,7 @@ def _blow_up(ledger: Ledger) -> None:
         def outgrown(_, z, far=far):
             return z[0] - far
 
-        outgrown.terminal = True
+        outgrown.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
         run = solve_ivp(rate, (0, 1), [1.0], method="DOP853", rtol=1e-11, atol=1e-11, events=outgrown)
         without.equals(
             f"time of blow-up, {words}",

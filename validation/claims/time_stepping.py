@@ -26,8 +26,9 @@ def taylor(order: int) -> sp.Expr:
 
 def first_positive_root(polynomial: sp.Expr) -> float:
     """The smallest root > 0 of odd multiplicity, with multiple roots divided out before the search."""
-    roots = [root for factor, power in sp.factor_list(polynomial, z)[1] if power % 2 for root in sp.real_roots(factor)]
-    return min(float(root.evalf(20)) for root in roots if root.evalf(20) > 0)
+    odd = [sp.Poly(factor, z) for factor, power in sp.factor_list(polynomial, z)[1] if power % 2]
+    roots = [complex(root) for factor in odd for root in factor.nroots(n=20)]
+    return min(root.real for root in roots if root.real > 0 and abs(root.imag) < 1e-15)
 
 
 def real_limit(order: int) -> float:
