@@ -228,3 +228,18 @@ def test_the_report_prints_and_tabulates():
 def test_bad_input(omega, weights, error, message):
     with pytest.raises(error, match=message):
         check_assumptions(omega, weights=weights)
+
+
+def test_entries_at_both_ends_of_the_range():
+    unit = check_assumptions(np.array([[2.0, 1.0], [1.0, 2.0]]))
+    for size in (1e-300, 1e300, 0.99 * 2.0**1023):
+        report = check_assumptions(size * np.array([[2.0, 1.0], [1.0, 2.0]]))
+        assert_close(np.array(report.smallest_eigenvalue / size), np.array(unit.smallest_eigenvalue), "solve", n=2)
+        assert_close(np.array(report.hilbert_schmidt / size), np.array(unit.hilbert_schmidt), "reduction", n=4)
+        assert report.positive_semidefinite and not check_assumptions(-size * np.eye(2)).positive_semidefinite
+    assert report.row_sums == (np.inf, np.inf) and not report.unit_rows  # beyond the range
+
+
+def test_a_large_sparse_matrix_without_entries():
+    report = check_assumptions(sparse.csr_array((700, 700)))
+    assert report.smallest_eigenvalue == 0 and report.positive_semidefinite and not report.positive_rows

@@ -239,6 +239,16 @@ A3, Z3 = np.eye(3), np.ones((3, 2))
         ((np.ones((3, 4)), Z3, [1.0]), ShapeError, r"A must be square"),
         ((np.eye(4), Z3, [1.0]), ShapeError, r"same number of positions: got shapes \(4, 4\) and \(3, 2\)"),
         ((A3.astype(np.float32), Z3, [1.0]), DtypeError, r"A and Z must share dtype"),
+        (
+            (scipy.sparse.csr_array(A3.astype(np.float32)), Z3, [1.0]),
+            DtypeError,
+            r"precision of A: got Z float64, A float32",
+        ),
+        (
+            (scipy.sparse.csr_array(A3), torch.ones(3, 2, dtype=torch.float64), [1.0]),
+            DtypeError,
+            r"Z must be a NumPy array",
+        ),
         ((torch.eye(3, dtype=torch.float64), Z3, [1.0]), DtypeError, r"expected arrays of one library"),
         ((A3.tolist(), Z3, [1.0]), DtypeError, r"expected arrays of one library"),
         ((A3, Z3.astype(int), [1.0]), DtypeError, r"Z must be a real floating-point array"),

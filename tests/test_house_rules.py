@@ -13,7 +13,18 @@ ROOT = Path(__file__).parent.parent
 LIBRARY = sorted((ROOT / "nlmodel").rglob("*.py"))
 VALIDATION = sorted((ROOT / "validation").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-HEAVY = ("torch", "matplotlib", "sympy", "rich", "jinja2", "mpmath", "hypothesis", "safetensors", "PIL")
+HEAVY = (
+    "torch",
+    "matplotlib",
+    "sympy",
+    "scipy.optimize",
+    "rich",
+    "jinja2",
+    "mpmath",
+    "hypothesis",
+    "safetensors",
+    "PIL",
+)
 RUNS_CODE = re.compile(
     r"pickle\.loads?\(|weights_only\s*=\s*False|allow_pickle\s*=\s*True|(?<![\w.])(eval|exec)\(|shell\s*=\s*True"
     r"|extractall\((?!.*filter=)|yaml\.load\("

@@ -240,6 +240,12 @@ def test_stage_takes_weights_as_one_array():
     op = NonlocalOperator.from_points(X, Gaussian(1.0))
     assert_close(stage(X, op, np.stack([W, 0.3 * W])), stage(X, op, [W, 0.3 * W]), "exact")
     assert_close(stage(X, op, (0.5, np.float64(0.25))), stage(X, op, [0.5, 0.25]), "exact")
+    numbers = np.array([0.5, 0.25])
+    assert_close(stage(X, op, numbers), stage(X, op, [0.5, 0.25]), "reduction", n=6)
+    assert np.max(np.abs(stage(X, op, numbers) - stage(X, op, 2 * numbers))) > 0.1  # control
+    learned = torch.tensor(numbers, requires_grad=True)
+    stage(torch.tensor(X), NonlocalOperator.from_points(torch.tensor(X), Gaussian(1.0)), learned).sum().backward()
+    assert learned.grad is not None and bool(torch.all(learned.grad != 0))
 
 
 def test_equal_positive_numbers_make_the_stage_a_markov_chain():
@@ -367,7 +373,9 @@ BAD = [
     (lambda: original_flow(1e3 * np.ones((2, 1)), ExpDot(1.0), normalize="none"), DomainError, "overflow"),
     (lambda: stage(X, OP, []), ShapeError, "one weight a sub-block"),
     (lambda: stage(X, OP, np.zeros((0, 3, 3))), ShapeError, "weights must not be empty"),
-    (lambda: stage(X, OP, W), ShapeError, "weights must have 3 dimensions"),
+    (lambda: stage(X, OP, W), ShapeError, r"weights must be \(N,\) numbers or \(N, C, C\) matrices"),
+    (lambda: stage(X, OP, np.array(0.5)), ShapeError, "weights must have at least 1"),
+    (lambda: stage(X, OP, np.array([1, 2])), DtypeError, "weights must be a real floating"),
     (lambda: stage(X, OP, [W, np.eye(2)]), ShapeError, r"weights\[1\] must be a number or a \(3, 3\)"),
     (lambda: stage(X, OP, [W, W.astype(np.float32)]), DtypeError, r"weights\[1\] and Z must share"),
     (lambda: stage(X, OP, [np.inf]), NonFiniteError, r"weights\[0\] must be finite"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.spatial.distance import cdist
 
 from nlmodel.markov.checks import check_transition_matrix
 from nlmodel.markov.matrix import Matrix
@@ -30,6 +29,8 @@ def dobrushin_coefficient(P: Any) -> float:
     Cost     O(M^3), sparse rows unfolded 512 at a time; O(nnz) where a count of successors already shows two rows
              without a common one, the rule for large sparse chains.
     """
+    from scipy.spatial.distance import cdist
+
     A = check_transition_matrix(P)
     if issparse(A) and _some_rows_disjoint(A):
         return 1.0

@@ -11,7 +11,7 @@ from nlmodel._arrays import check_choice, check_count, check_number
 from nlmodel.errors import DomainError
 from nlmodel.nn.increment import Rows, initialize, width
 from nlmodel.nn.positions import from_rows
-from nlmodel.nn.precision import outside_autocast, widen
+from nlmodel.nn.precision import average, outer, widen
 
 
 KERNELS = ("dot", "rbf")
@@ -21,7 +21,7 @@ PREFACTORS = ("unit", "exact")
 class CompactGeneralizedNonlocal(nn.Module):
     """Compact generalised nonlocal block: CGNL ("dot"), and CGNLx ("rbf", by Taylor expansion).
 
-        Z = X + GroupNorm(W_Z y),   y = A g on the vertices of each group                Yue et al. 2018, eq. (11)
+        Z = X + GroupNorm(W_Z y),   y = A g on the vertices of each group                Yue et al. 2018, section 3
         A = t p^T                                                                                 "dot", rank 1
         A = sum_{q <= P} beta (2 gamma)^q / q! t^q (p^q)^T ~ exp(-gamma |t - p|^2)              "rbf", rank P + 1
 
@@ -93,9 +93,8 @@ class CompactGeneralizedNonlocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         Z = self.rows(x, self.theta.weight)
         (T, P), g = self._factors(Z), self._vertices(self.g(Z))
-        with outside_autocast(T):
-            y = T @ (P.mT @ widen(g))
-        return x + self.increment(y.to(g.dtype), x)
+        y = average(T, average(P.mT, widen(g))).to(g.dtype)
+        return x + self.increment(y, x)
 
     def increment(self, y: Tensor, x: Tensor) -> Tensor:
         """From vertices (..., G, N, 1) to norm(W_Z y), in the shape and dtype of x."""
@@ -105,8 +104,7 @@ class CompactGeneralizedNonlocal(nn.Module):
     def affinity(self, x: Tensor) -> Tensor:
         """A of each group as (..., G, N, N), vertices ordered by channel, then position."""
         T, P = self._factors(self.rows(x, self.theta.weight))
-        with outside_autocast(T):
-            return self.rows.batched(T @ P.mT, x)
+        return self.rows.batched(outer(T, P), x)
 
     def vertices(self, x: Tensor) -> Tensor:
         """g on the vertices, as (..., G, N, 1)."""
@@ -115,6 +113,13 @@ class CompactGeneralizedNonlocal(nn.Module):
     def chebyshev(self) -> list[float]:
         """Theta_0 = 0, Theta_1 = -1: y = T_1(-A) g Theta_1 on the vertices, before `increment`."""
         return [0.0, -1.0]
+
+    def extra_repr(self) -> str:
+        """What a reader wants to see of the block."""
+        return (
+            f"groups={self.groups}, kernel={self.kernel!r}, order={self.order}, gamma={self.gamma:g}, "
+            f"prefactor={self.prefactor!r}, scale={self.scale}"
+        )
 
     def _vertices(self, Y: Tensor) -> Tensor:
         """(B, M, inner) -> (B, G, N, 1)."""

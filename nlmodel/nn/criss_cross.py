@@ -1,4 +1,4 @@
-"""Criss-cross attention: each position looks along the lines through it, and twice is enough to see everything."""
+"""Criss-cross attention: each position looks along the lines through it; on an image, twice shows it everything."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 from nlmodel._arrays import check_count, check_number
 from nlmodel.errors import DomainError
 from nlmodel.nn.increment import Rows, initialize, width
-from nlmodel.nn.precision import average, logits
+from nlmodel.nn.precision import average, outer
 
 
 class CrissCross(nn.Module):
     """Criss-cross attention (CC), repeated with shared weights.
 
         A_ij = exp(theta_i . phi_j) / sum_k exp(theta_i . phi_k),   j, k on the row or the column of i
-        X <- X + gamma A X W_g^T,   recurrence times                              Huang et al. 2019, eqs. (1)-(3)
+        X <- X + gamma A X W_g^T,   recurrence times                              Huang et al. 2019, eqs. (1)-(2)
 
     The position itself counts once, so that a row of A has H + W - 1 entries; with d axes of lengths n_a it has
     sum_a n_a - (d - 1). A is row-stochastic, and A^d has no zero: d passes connect any two positions. Huang et al.
-    compute A anew from each pass's features; with `recompute` false the first A serves all passes, and the block is
-    the polynomial filter (I + gamma W_g A)^recurrence.
+    compute A anew from each pass's features, so that their block is a product of filters of different A; with
+    `recompute` false the first A serves all passes, and the block is sum_k binom(R, k) A^k X (gamma W_g^T)^k.
 
     Parameters
     ----------
@@ -108,6 +108,10 @@ class CrissCross(nn.Module):
                 terms[n] = terms[n] + float(share) * powers[k]
         return terms
 
+    def extra_repr(self) -> str:
+        """What a reader wants to see of the block."""
+        return f"recurrence={self.recurrence}, recompute={self.recompute}"
+
     def _grid(self, x: Tensor) -> Tensor:
         """(..., C, *positions) -> (B, *positions, C)."""
         return self.rows(x, self.theta.weight).unflatten(1, x.shape[-self.rows.dimension :])
@@ -117,7 +121,7 @@ class CrissCross(nn.Module):
         theta, phi, axes = self.theta(Z), self.phi(Z), range(1, Z.ndim - 1)
         parts = []
         for axis in axes:
-            part = logits(theta.movedim(axis, -2), phi.movedim(axis, -2))
+            part = outer(theta.movedim(axis, -2), phi.movedim(axis, -2))
             if axis > 1:
                 itself = torch.eye(part.shape[-1], dtype=torch.bool, device=part.device)
                 part = part.masked_fill(itself, -math.inf)

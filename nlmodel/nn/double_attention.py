@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from nlmodel.filters import block_coefficients
 from nlmodel.nn.increment import Increment, Rows, initialize, width
-from nlmodel.nn.precision import average, widen
+from nlmodel.nn.precision import average, outer, widen
 
 
 class DoubleAttention(nn.Module):
     """Double attention (A2): an affinity through n slots.
 
-        G = B^T a,   Y = V G,   Z = X + norm(Y W_Z^T)                       Chen et al. 2018, eqs. (3)-(6)
+        G = B^T a,   Y = V G,   Z = X + norm(Y W_Z^T)                       Chen et al. 2018, section 3
         B = softmax over positions of (X W_B^T),   V = softmax over slots of (X W_V^T),   a = X W_A^T
 
     so that A = V B^T: positive, row-stochastic for every input, of rank at most n. Its eigenvalues are those of the
@@ -64,12 +64,12 @@ class DoubleAttention(nn.Module):
     def affinity(self, x: Tensor) -> Tensor:
         """A = V B^T as (..., M, M), row-stochastic."""
         B, V = self._factors(self.rows(x, self.gather.weight))
-        return self.rows.batched(V @ B.mT, x)
+        return self.rows.batched(outer(V, B), x)
 
     def slot_chain(self, x: Tensor) -> Tensor:
         """B^T V as (..., n, n), row-stochastic: slot to positions to slot. A has its eigenvalues, and zeros."""
         B, V = self._factors(self.rows(x, self.gather.weight))
-        return self.rows.batched(B.mT @ V, x)
+        return self.rows.batched(outer(B.mT, V.mT), x)
 
     def chebyshev(self) -> list[Tensor]:
         """Theta_0 = 0, Theta_1 as (C, C): the increment before the norm is T_1(-A) Z Theta_1."""

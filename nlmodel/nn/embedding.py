@@ -57,14 +57,18 @@ class Embedding(nn.Module):
         if self.w is not None:
             nn.init.normal_(self.w, 0.0, self.width**-0.5, generator)
 
+    @property
+    def senders_layer(self) -> nn.Linear | None:
+        """phi: theta itself when they are tied, None when there is none."""
+        return self.theta if self.phi is None else self.phi
+
     def receivers(self, x: Tensor) -> Tensor:
         """theta x, or x itself."""
         return x if self.theta is None else self.theta(x)
 
     def senders(self, y: Tensor) -> Tensor:
         """phi y, or y itself."""
-        layer = self.theta if self.phi is None else self.phi
-        return y if layer is None else layer(y)
+        return y if self.senders_layer is None else self.senders_layer(y)
 
     def sides(self, receivers: Tensor, senders: Tensor) -> tuple[Tensor, Tensor]:
         """What the kernel compares: s theta x and phi y; for the concatenation w_1.theta x and w_2.phi y."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from nlmodel._arrays import check_choice, check_count
 from nlmodel.errors import DomainError
 from nlmodel.filters import block_coefficients
-from nlmodel.nn.averages import AVERAGES, Dense
+from nlmodel.nn.averages import Fused
 from nlmodel.nn.increment import Increment, Rows, initialize, width
-from nlmodel.nn.precision import outside_autocast, widen
+from nlmodel.nn.precision import average, outer, outside_autocast
 
 
 ALGORITHMS = ("fused", "dense")
@@ -21,8 +21,8 @@ ALGORITHMS = ("fused", "dense")
 class MultiheadNonlocalBlock(nn.Module):
     """Multi-head self-attention as a nonlocal block; with one head, the embedded Gaussian block.
 
-        K_h = softmax_j(theta_h(x_i) . phi_h(x_j) / sqrt(d_h))
-        Z = X + norm(concat_h(K_h g_h) W_Z^T) = X + norm(sum_h K_h X (W^h)^T)              Vaswani et al. 2017, eq. (1)
+        K_h = softmax_j(theta_h(x_i) . phi_h(x_j) / sqrt(d_h))                             Vaswani et al. 2017, eq. (1)
+        Z = X + norm(concat_h(K_h g_h) W_Z^T) = X + norm(sum_h K_h X (W^h)^T)
 
     with W^h = W_Z[:, h] W_g[h, :]. Each K_h is row-stochastic, but different K_h do not commute: there is no common
     eigenbasis, and only norms bound the sum.
@@ -80,25 +80,27 @@ class MultiheadNonlocalBlock(nn.Module):
         Z = self.rows(x, self.theta.weight)
         left, right, g = *self._sides(Z), self._split(self.g(Z))
         if self.algorithm == "dense":
-            left, right, wide = widen(left), widen(right), widen(g)
+            Y = average(outer(left, right).softmax(-1), g)
         else:
-            wide = g  # fused attention accumulates in float32
-        with outside_autocast(g):
-            Y = AVERAGES[self.algorithm].of("gaussian", left, right, "softmax")(wide).to(g.dtype)
+            with outside_autocast(g):
+                Y = Fused(left, right)(g)
         heads = Y.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(2)
         return x + self.increment(heads, x)
 
     def affinity(self, x: Tensor) -> Tensor:
         """K_1, ..., K_heads as (..., heads, M, M), each row-stochastic."""
         left, right = self._sides(self.rows(x, self.theta.weight))
-        with outside_autocast(left):
-            K = Dense.of("gaussian", widen(left), widen(right), "softmax").K
+        K = outer(left, right).softmax(-1)
         return self.rows.batched(K.unflatten(0, (-1, self.heads)), x)
 
     def chebyshev(self) -> list[list[Tensor]]:
         """Theta_0 = 0 and Theta_1 as (C, C) for each head: before the norm the increment is their filters' sum."""
         gs, Ws = self.g.weight.chunk(self.heads, 0), self.increment.w_z.weight.chunk(self.heads, 1)
         return [block_coefficients("nonlocal", g.mT @ W.mT) for g, W in zip(gs, Ws, strict=True)]
+
+    def extra_repr(self) -> str:
+        """What a reader wants to see of the block."""
+        return f"heads={self.heads}, algorithm={self.algorithm!r}"
 
     def _sides(self, Z: Tensor) -> tuple[Tensor, Tensor]:
         """theta / sqrt(d_h) and phi of all heads, (B heads, M, inner / heads)."""

@@ -18,12 +18,13 @@ def outside_autocast(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def logits(theta: Tensor, phi: Tensor) -> Tensor:
-    """All theta_i . phi_j, (..., M, N), in at least float32, under autocast too."""
-    with outside_autocast(theta):
-        return widen(theta) @ widen(phi).mT
+def outer(left: Tensor, right: Tensor) -> Tensor:
+    """left right^T, all left_i . right_j, (..., M, N), in at least float32, under autocast too."""
+    with outside_autocast(left):
+        return widen(left) @ widen(right).mT
 
 
 def average(K: Tensor, Y: Tensor) -> Tensor:
-    """K Y in the dtype of Y, which is that of the surrounding autocast when there is one."""
-    return K.to(Y.dtype) @ Y
+    """K Y, summed in at least float32, rounded once to the dtype of Y."""
+    with outside_autocast(Y):
+        return (K @ widen(Y)).to(Y.dtype)

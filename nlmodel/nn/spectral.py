@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nlmodel.filters import block_coefficients
 from nlmodel.nn.increment import Increment, Rows, initialize, width
-from nlmodel.nn.precision import outside_autocast, widen
+from nlmodel.nn.precision import average, outer, outside_autocast, widen
 
 
 class SpectralNonlocalBlock(nn.Module):
@@ -62,9 +62,8 @@ class SpectralNonlocalBlock(nn.Module):
         Z = self.rows(x, self.theta.weight)
         T, P, _ = self._factors(Z)
         g = self.g(Z)
-        with outside_autocast(g):
-            wide = widen(g)
-            Ag = (T @ (P.mT @ wide) + P @ (T.mT @ wide)) / 2
+        wide = widen(g)
+        Ag = (average(T, average(P.mT, wide)) + average(P, average(T.mT, wide))) / 2
         terms = [g, Ag.to(g.dtype)]
         if self.generalized:
             terms.append(2 * terms[1] - g)
@@ -73,8 +72,7 @@ class SpectralNonlocalBlock(nn.Module):
     def affinity(self, x: Tensor) -> Tensor:
         """A as (..., M, M), symmetric to the last bit."""
         T, P, _ = self._factors(self.rows(x, self.theta.weight))
-        with outside_autocast(T):
-            M = T @ P.mT
+        M = outer(T, P)
         return self.rows.batched((M + M.mT) / 2, x)
 
     def degree(self, x: Tensor) -> Tensor:

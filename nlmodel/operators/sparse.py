@@ -55,8 +55,8 @@ class SparseAffinity(Affinity):
         """Every pair within the horizon, found by a k-d tree chunk by chunk.
 
         Each pair's value comes from the same differences and the same profile as in the dense definition, so
-        that both decide alike on pairs at the horizon.  Memory: 12 bytes a stored entry in float64, twice that
-        while chunks are joined, and about 100 MiB for the search.
+        that both decide alike on pairs at the horizon.  Memory: 12 bytes a stored entry in float64, less than twice
+        that while chunks are joined, and about 100 MiB for the search.
         """
         if not isinstance(X, np.ndarray) or X.ndim != 2:
             raise DtypeError(
@@ -79,14 +79,16 @@ class SparseAffinity(Affinity):
             )
         tree = KDTree(X)
         reach = kernel.horizon * (1 + 1e-3)  # candidates only: the profile decides
-        blocks, start = [], 0
+        parts, start = ([], [], []), 0
         while start < len(X):
             stop = _chunk_end(tree, X, start, reach)
-            blocks.append(_assemble(tree, X, start, stop, reach, kernel))
+            for part, block in zip(parts, _assemble(tree, X, start, stop, reach, kernel), strict=True):
+                part.append(block)
             start = stop
-        data, indices, counts = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        matrix = csr_array((data, indices, indptr), shape=(len(X), len(X)))  # with one index type for both
+        data, indices, counts = map(_joined, parts)
+        index = _index_type(len(data))
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(index)
+        matrix = csr_array((data, indices.astype(index, copy=False), indptr), shape=(len(X), len(X)))
         if not np.all(np.isfinite(data)):
             raise NonFiniteError("the kernel gave NaN or infinity", got=repr(kernel))
         return cls(matrix, True, bool(kernel.nonnegative))
@@ -138,6 +140,18 @@ def _is_symmetric(csr: csr_array) -> bool:
     gap = abs(csr - csr.T).tocoo()
     rows, columns = gap.coords
     return bool(np.all(gap.data <= 16 * np.finfo(csr.dtype).eps * size[rows] * size[columns]))
+
+
+def _joined(part: list[np.ndarray]) -> np.ndarray:
+    """The chunks as one array, released as soon as they are copied."""
+    whole = np.concatenate(part)
+    part.clear()
+    return whole
+
+
+def _index_type(entries: int) -> type[np.integer]:
+    """The narrower integer that counts so many stored entries."""
+    return np.int32 if entries <= np.iinfo(np.int32).max else np.int64
 
 
 def _batched(csr: csr_array, Z: Array) -> Array:

@@ -59,8 +59,10 @@ def _from_matrix(A: Array) -> _Problem:
     if issparse(A):
         entries: Any = csr_array(A)
         check_array(entries.data if entries.nnz else np.zeros(1, entries.dtype), "A", complex_ok=True)
-        if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
-            raise ShapeError("A must be square and not empty", got=f"shape {A.shape}")
+        if A.ndim != 2 or A.shape[0] != A.shape[1]:
+            raise ShapeError("A must be square", got=f"shape {A.shape}")
+        if A.shape[0] == 0:
+            raise ShapeError("A must not be empty", got=f"shape {A.shape}")
         scale = abs(entries).max()
         hermitian = bool(abs(entries - entries.conj().T).max() <= 4 * np.finfo(entries.dtype).eps * scale)
         return _Problem(A.shape[0], entries.dtype, hermitian, entries.toarray, lambda x: entries @ x)

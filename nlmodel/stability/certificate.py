@@ -29,7 +29,8 @@ class Certificate:
     exact : whether `norm` and `transient` are the operator norms themselves.
     measure : "energy", the norm of the operator's measure, or "euclidean" when none is known.
     radius : largest spectral radius over the modes, the growth rate of repeated passes.
-    kreiss : Kreiss constant Kr of the stage at its worst mode: Kr <= sup_n ||P^n|| <= e C Kr for repeated passes.
+    kreiss : largest Kreiss constant Kr of the modes of the stage: Kr <= sup_n ||P^n|| <= e C Kr for repeated passes.
+        Looked at are modes on the unit circle and those of the largest norm, 4 (C >= 18) to 64 of them.
     unstable_product : every sub-block alone is spectrally stable, their product is not.
     maximum_principle : every coordinate in an eigenbasis common to the weights stays between its extremes.
     modes : amplification of every mode looked at.
@@ -64,7 +65,7 @@ class Certificate:
             f"{stage}: {self.verdict}. {MEANING[self.verdict]}",
             f"one pass: {self.measure} norm {norm}, worst mode s = {number(modes.s[modes.worst])};"
             f" within the stage at most {self.transient:.6g}",
-            f"repeated passes: spectral radius {self.radius:.6g}, Kreiss constant of the worst mode {self.kreiss:.6g}",
+            f"repeated passes: spectral radius {self.radius:.6g}, largest Kreiss constant of a mode {self.kreiss:.6g}",
         ]
         if self.unstable_product:
             lines.append("every sub-block alone is spectrally stable, their product is not: no norm contracts them all")

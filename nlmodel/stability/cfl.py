@@ -50,7 +50,7 @@ def cfl_limit(op: NonlocalOperator, weight: Any = None, norm: str = "spectral", 
     Accuracy relative: 8 (M + C) eps times the condition of the eigenvalues, which is 1 for those of a reversible L;
              "lanczos" at most 5e-6 too low.  s within 8 M eps s_max of zero counts as zero (8 M eps max_i r_i on a
              grid), so does a singular value of W within 8 C eps ||W||, and Re(mu s) that close to zero counts as <= 0.
-    Cost     "exact" O(M^3); "lanczos" tens to hundreds of products with K; "gershgorin" and "max" O(M); W O(C^3).
+    Cost     "exact" O(M^3); "lanczos" tens to thousands of products with K; "gershgorin" and "max" O(M); W O(C^3).
     """
     check_operator(op)
     check_choice(norm, "norm", NORMS)

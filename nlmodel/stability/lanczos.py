@@ -31,8 +31,8 @@ def spectrum_ends(
     noise : stop also at a beta_k below this, the rounding of one product with a unit vector.
 
     Raises   ConvergenceError after 20,000 steps.
-    Cost     one product and O(size) a step; at a tolerance of 1e-6 tens to hundreds of steps, more at a band edge
-             that thins out.
+    Cost     one product and O(size) a step; at a tolerance of 1e-6 tens to hundreds of steps, thousands where the end
+             is a tight cluster or a band edge that thins out.
     """
     check, residual = 1, np.inf
     process = lanczos(apply, size, steps=MOST_STEPS, orthogonal=False)

@@ -39,7 +39,8 @@ def nonlocal_spectrum(op: NonlocalOperator, method: str = "auto") -> NonlocalSpe
     """The part of spec(-L) that limits a step.
 
     "exact": all eigenvalues, of the symmetrised operator when it is reversible.  "lanczos": the largest one
-    (and, when K has negative entries, the smallest), moved outwards by 4e-6; reversible only.
+    (and, when K has negative entries, the smallest), moved outwards by 4e-6; reversible only.  Where it drowns in the
+    rounding of products with diag(r) - K >= 0, Gershgorin instead.
     "gershgorin": from K_ii alone; nonnegative K only; contains the spectrum but need not touch it.  "auto": exact
     up to 2000 positions, beyond that Lanczos when reversible, else Gershgorin.
 
@@ -57,7 +58,7 @@ def nonlocal_spectrum(op: NonlocalOperator, method: str = "auto") -> NonlocalSpe
         return NonlocalSpectrum(_gershgorin(op), False, method)
     if method == "lanczos":
         _check_reversible(op)
-        return NonlocalSpectrum(_lanczos(op), True, method)
+        return _lanczos(op)
     return NonlocalSpectrum(exact_region(op, eigenvalues_of_generator(op)), True, "exact")
 
 
@@ -104,8 +105,8 @@ def symmetric_generator(op: NonlocalOperator) -> np.ndarray:
 def outflow(op: NonlocalOperator) -> np.ndarray:
     """d_i = r_i - K_ii = -L_ii, (M,) in float64.
 
-    Where a row of K is nearly all K_ii the difference cancels.  If K is stored and L 1 = 0, the sum of the other entries
-    of the row is taken instead; else what is within rounding of zero is 0.
+    Where a row of K is nearly all K_ii the difference cancels.  If K is stored and L 1 = 0, the sum of the other
+    entries of the row is taken instead; else what is within rounding of zero is 0.
     """
     r = to_numpy(op.exit_rate).astype(np.float64)
     d = r - to_numpy(op.diagonal()).astype(np.float64)
@@ -159,14 +160,14 @@ def _gershgorin(op: NonlocalOperator) -> Region:
     return Interval(0.0, 2 * d) if op.reversible else Disc(d)
 
 
-def _lanczos(op: NonlocalOperator) -> Region:
+def _lanczos(op: NonlocalOperator) -> NonlocalSpectrum:
     noise = 8 * op.size * op.eps * float(np.max(np.abs(to_numpy(op.exit_rate))))  # of r_i x_i - (K x)_i
     tolerance = max(64 * op.eps, RESIDUAL)
     low, high = spectrum_ends(_product(op), op.size, tolerance=tolerance, both=not op.nonnegative, noise=noise)
     zero = max(noise, 8 * op.size * op.eps * max(abs(low), abs(high)))
     if high <= 8 * zero and op.nonnegative:
-        return _gershgorin(op)
-    return Interval(low if low < -zero else 0.0, high if high > zero else 0.0)
+        return NonlocalSpectrum(_gershgorin(op), False, "gershgorin")
+    return NonlocalSpectrum(Interval(low if low < -zero else 0.0, high if high > zero else 0.0), True, "lanczos")
 
 
 def _product(op: NonlocalOperator) -> Callable[[np.ndarray], np.ndarray]:

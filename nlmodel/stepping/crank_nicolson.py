@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nlmodel._arrays import Array
-from nlmodel.stepping.linear_solver import ImplicitSystem, check_tolerance
+from nlmodel.stepping.linear_solver import ImplicitSystem
 from nlmodel.stepping.method import UnconditionalMethod
 from nlmodel.stepping.problem import Problem, State, mix
 
@@ -31,11 +31,6 @@ class CrankNicolson(UnconditionalMethod):
 
     name: ClassVar[str] = "crank_nicolson"
     order: ClassVar[int] = 2
-
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        check_tolerance(self.tolerance)
 
     def advance(self, problem: Problem, state: State, step: float) -> Array:
         half = state.Z + (step / 2) * mix(state.change, problem.weight)

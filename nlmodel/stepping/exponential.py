@@ -10,7 +10,6 @@ import numpy as np
 from nlmodel._arrays import Array, eps
 from nlmodel.errors import DtypeError
 from nlmodel.stepping.krylov import krylov_exponential
-from nlmodel.stepping.linear_solver import check_tolerance
 from nlmodel.stepping.method import UnconditionalMethod
 from nlmodel.stepping.problem import Problem, State
 from nlmodel.stepping.uniformization import uniformization
@@ -34,11 +33,6 @@ class Exponential(UnconditionalMethod):
 
     name: ClassVar[str] = "exponential"
     order: ClassVar[int] = 1
-
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        check_tolerance(self.tolerance)
 
     def advance(self, problem: Problem, state: State, step: float) -> Array:
         op, Z = state.op, state.Z

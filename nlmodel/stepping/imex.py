@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nlmodel._arrays import Array
-from nlmodel.stepping.linear_solver import ImplicitSystem, check_tolerance
+from nlmodel.stepping.linear_solver import ImplicitSystem
 from nlmodel.stepping.method import UnconditionalMethod
 from nlmodel.stepping.problem import Problem, State
 
@@ -31,11 +31,6 @@ class IMEX(UnconditionalMethod):
     name: ClassVar[str] = "imex"
     order: ClassVar[int] = 1
     reaction: ClassVar[str] = "required"
-
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        check_tolerance(self.tolerance)
 
     def advance(self, problem: Problem, state: State, step: float) -> Array:
         Z = state.Z

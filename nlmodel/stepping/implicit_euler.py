@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nlmodel._arrays import Array
-from nlmodel.stepping.linear_solver import ImplicitSystem, check_tolerance
+from nlmodel.stepping.linear_solver import ImplicitSystem
 from nlmodel.stepping.method import UnconditionalMethod
 from nlmodel.stepping.problem import Problem, State
 
@@ -30,11 +30,6 @@ class ImplicitEuler(UnconditionalMethod):
 
     name: ClassVar[str] = "implicit_euler"
     order: ClassVar[int] = 1
-
-    tolerance: float | None = None
-
-    def __post_init__(self) -> None:
-        check_tolerance(self.tolerance)
 
     def advance(self, problem: Problem, state: State, step: float) -> Array:
         return ImplicitSystem(state.op, problem.weight, step).solve(state.Z, state.Z, self.tolerance)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nlmodel._arrays import Array, check_number, eps, namespace, to_numpy
+from nlmodel._arrays import Array, eps, namespace, to_numpy
 from nlmodel.errors import ConvergenceError, DtypeError
 from nlmodel.operators import NonlocalOperator
 from nlmodel.operators.linear_map import match
@@ -148,12 +148,6 @@ class ImplicitSystem:
             return identity
         q = float(np.mean(self.op.exit_rate - self.op.diagonal()))
         return np.linalg.inv(identity + self.c * q * W)
-
-
-def check_tolerance(tolerance: float | None) -> None:
-    """Raise unless `tolerance` is None or a number in (0, 1)."""
-    if tolerance is not None:
-        check_number(tolerance, "tolerance", above=0.0, below=1.0)
 
 
 def is_positive_semidefinite(weight: Weight) -> bool:

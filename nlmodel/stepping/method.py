@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nlmodel._arrays import Array
+from nlmodel._arrays import Array, check_number
 from nlmodel.stepping.problem import Problem, State
 
 
@@ -46,11 +46,18 @@ class Method(ABC):
         """Largest y with |p(i t)| <= 1 for |t| <= y."""
 
 
+@dataclass(frozen=True)
 class UnconditionalMethod(Method):
-    """A method that is stable for every z with Re z >= 0 (A-stable)."""
+    """A method that is stable for every z with Re z >= 0 (A-stable), and solves for the new state to a tolerance."""
 
     explicit: ClassVar[bool] = False
     reaction: ClassVar[str] = "refused"
+
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None:
+            check_number(self.tolerance, "tolerance", above=0.0, below=1.0)
 
     @property
     def real_limit(self) -> float:

@@ -117,7 +117,7 @@ def checked_weight(weight: Any, Z: Array, name: str = "weight") -> Weight:
     """`weight` as None, a float, or a (C, C) array that fits Z of shape (..., M, C); a () array becomes w I."""
     if weight is None:
         return None
-    if not hasattr(weight, "shape") or isinstance(weight, np.generic):
+    if not hasattr(weight, "shape") or isinstance(weight, np.number):
         return check_number(weight, name)
     check_array(weight, name)
     xp = check_alike(Z=Z, **{name: weight})

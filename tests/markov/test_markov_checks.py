@@ -8,6 +8,7 @@ from scipy.sparse import coo_matrix, csr_array, csr_matrix, eye_array
 
 import nlmodel.markov as mk
 from nlmodel.errors import DomainError
+from nlmodel.operators import NonlocalOperator
 from nlmodel.testing import tolerance
 from tests.markov.chains import affinities, lazy_cycle, one_way_ring, row_normalized
 
@@ -93,3 +94,5 @@ def test_classes_and_period():
         mk.period(P)
     with pytest.raises(DomainError, match="probabilities P_ij must be >= 0"):
         mk.period(mk.generator(np.ones((2, 2))))
+    swap = NonlocalOperator.from_affinity(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert mk.period(swap) == 2 and mk.period(NonlocalOperator.from_affinity(np.ones((2, 2)))) == 1

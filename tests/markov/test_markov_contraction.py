@@ -106,3 +106,8 @@ def test_cheeger_of_two_weakly_joined_halves():
     with pytest.raises(DomainError, match="17 states"):
         mk.cheeger_constant(lazy_cycle(17))
     assert mk.cheeger_constant(lazy_cycle(16)) == 1 / 16
+
+
+def test_no_set_holds_at_most_half_when_one_state_absorbs_all():
+    assert mk.cheeger_constant(np.array([[1.0, 0.0], [0.5, 0.5]])) == np.inf
+    assert mk.cheeger_constant(np.array([[0.5, 0.5], [0.5, 0.5]])) == 0.5  # control

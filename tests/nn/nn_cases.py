@@ -52,7 +52,7 @@ def settled(module: nn.Module, seed: int = 9) -> nn.Module:
             if name.endswith(("w_z", "w_z.weight")):
                 p.sub_(0.35)
             if name == "embedding.w":
-                p.copy_(torch.tensor([[1.0], [-1.0]], dtype=p.dtype)[: p.shape[0]] * p)
+                p.copy_(torch.tensor([[1.0], [-0.5]], dtype=p.dtype)[: p.shape[0]] * p)
     return module
 
 

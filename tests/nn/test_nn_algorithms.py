@@ -58,15 +58,23 @@ def test_equals_the_definition_in_value_and_gradient(make, affinity, how, algori
 
 
 GRADIENT_CASES = {
-    "generic": dict(shape=(1, 2, 1, 3), channels=2, inner=2),
-    "one position": dict(shape=(2, 2, 1, 1), channels=2, inner=3),
-    "one channel": dict(shape=(1, 1, 1, 3), channels=1, inner=1),
-    "ties": dict(shape=(1, 2, 1, 2), channels=2, inner=1),
+    "generic": {"shape": (1, 2, 1, 3), "channels": 2, "inner": 2},
+    "one position": {"shape": (2, 2, 1, 1), "channels": 2, "inner": 3},
+    "one channel": {"shape": (1, 1, 1, 3), "channels": 1, "inner": 1},
+    "ties": {"shape": (1, 2, 1, 2), "channels": 2, "inner": 1},
 }
 
 
-@pytest.mark.parametrize("which", GRADIENT_CASES)
-@pytest.mark.parametrize(("make", "affinity", "how", "algorithm"), MADE)
+WITH_ROW_SUMS = [
+    case for case in MADE if case[2] == ("row" if case[1] in ("dot_product", "concatenation") else "softmax")
+]
+DIFFERENTIATED = [
+    ("generic", *case) for case in MADE if case[1:3] not in (("gaussian", "row"), ("embedded_gaussian", "row"))
+]
+DIFFERENTIATED += [(which, *case) for which in GRADIENT_CASES if which != "generic" for case in WITH_ROW_SUMS]
+
+
+@pytest.mark.parametrize(("which", "make", "affinity", "how", "algorithm"), DIFFERENTIATED)
 def test_first_and_second_derivatives(make, affinity, how, algorithm, which):
     case = GRADIENT_CASES[which]
     x = features(*case["shape"])
@@ -84,11 +92,11 @@ def test_derivatives_where_scalar_products_vanish(make, algorithm):
     with torch.no_grad():
         module.embedding.theta.weight.zero_()
     x = features(1, 3, 1, 3).requires_grad_()
-    assert gradcheck(module, (x,)) and gradgradcheck(module, (x,))
+    assert gradcheck(module, (x,), fast_mode=True) and gradgradcheck(module, (x,), fast_mode=True)
     assert_close(module(x).detach(), x.detach(), "exact")
 
 
-@pytest.mark.parametrize("how", ["row", "size", "symmetric", "none"])
+@pytest.mark.parametrize("how", ["row", "symmetric"])
 @pytest.mark.parametrize("algorithm", ["dense", "sorted"])
 @pytest.mark.parametrize("make", [block, stage])
 def test_derivatives_where_nobody_is_above_the_threshold(make, algorithm, how):
@@ -96,15 +104,27 @@ def test_derivatives_where_nobody_is_above_the_threshold(make, algorithm, how):
     with torch.no_grad():
         module.embedding.w.copy_(-module.embedding.w.abs())
     x = features(1, 3, 1, 3).requires_grad_()
-    assert gradcheck(module, (x,)) and gradgradcheck(module, (x,))
+    assert gradcheck(module, (x,), fast_mode=True) and gradgradcheck(module, (x,), fast_mode=True)
     assert_close(module(x).detach(), x.detach(), "exact")
 
 
-def test_a_wrong_definition_of_the_second_derivative_is_found():
+@pytest.mark.parametrize(("make", "affinity", "how", "algorithm"), FAST)
+def test_the_gradient_is_the_same_with_and_without_a_graph_of_it(make, affinity, how, algorithm):
+    x, module = features(1, 3, 2, 2).requires_grad_(), make(affinity, how, algorithm)
+    with_graph, without = (
+        torch.autograd.grad(module(x).sin().sum(), (x, *module.parameters()), create_graph=graph, allow_unused=True)
+        for graph in (True, False)
+    )
+    for ours, theirs in zip(with_graph, without, strict=True):
+        assert_close(ours.detach(), theirs, "reduction", n=64, scale=1.0 + float(theirs.abs().max()))
+
+
+def test_the_definition_that_a_second_derivative_goes_through_matters():
     x = signed(3).requires_grad_()
-    assert gradgradcheck(lambda t: twice_differentiable(t.sin(), torch.sin, t), (x,))
-    with pytest.raises(RuntimeError, match="Jacobian mismatch|not equal"):
-        gradgradcheck(lambda t: twice_differentiable(t.sin(), torch.cos, t), (x,), gen_non_contig_grad_outputs=False)
+    right, wrong = (twice_differentiable(x.sin(), definition, x).sum() for definition in (torch.sin, torch.cos))
+    assert_close(torch.autograd.grad(right, x, create_graph=True)[0].detach(), x.detach().cos())
+    with pytest.raises(AssertionError, match="exceeds"):  # control
+        assert_close(torch.autograd.grad(wrong, x, create_graph=True)[0].detach(), x.detach().cos())
 
 
 def test_sums_over_sorted_senders_count_a_tie_with_the_threshold_as_the_definition_does():

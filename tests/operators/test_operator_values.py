@@ -43,10 +43,11 @@ def test_dense_sparse_and_fft_are_one_operator(points, rng, how):
 def test_horizon_matters(rng):
     """Control: pairs exactly at the horizon belong to the ball; an open ball would differ by far."""
     X = (np.arange(10) * 0.1)[:, None]
-    closed = NonlocalOperator.from_points(X, TopHat(0.3), "none", storage="dense").to_dense()
-    open_ball = NonlocalOperator.from_points(X, TopHat(0.299), "none", storage="dense").to_dense()
-    assert np.count_nonzero(closed[5]) == 7
-    assert np.count_nonzero(open_ball[5]) == 5
+    for storage in ("dense", "sparse"):
+        closed = NonlocalOperator.from_points(X, TopHat(0.3), "none", storage=storage).to_dense()
+        open_ball = NonlocalOperator.from_points(X, TopHat(0.299), "none", storage=storage).to_dense()
+        assert np.count_nonzero(closed[5]) == 7
+        assert np.count_nonzero(open_ball[5]) == 5
 
 
 def test_algebra(rng):
@@ -112,23 +113,22 @@ def test_libraries_agree(rng, how):
 def test_torch_fields_through_every_storage(points, rng, how, index):
     op = three_storages(points, how)[index]
     Z = torch.asarray(rng.standard_normal((2, 42, 2)), dtype=torch.float64)
-    if index:  # a dense NumPy operator belongs to NumPy; build it from torch points for torch fields
-        result = op @ Z
-        assert isinstance(result, torch.Tensor)
-        expected = np.stack([op @ z.numpy() for z in Z])
-        scale = float(np.max(np.abs(expected)))
-        assert_close(result.numpy(), expected, "reduction", n=200, scale=scale)
-        field = Z.clone().requires_grad_()
-        cotangent = torch.asarray(rng.standard_normal((2, 42, 2)))
-        (op @ field * cotangent).sum().backward()
-        adjoint = np.stack([op.T @ c.numpy() for c in cotangent])
-        assert_close(field.grad.numpy(), adjoint, "reduction", n=200, scale=float(np.max(np.abs(adjoint))))
+    result = op @ Z
+    assert isinstance(result, torch.Tensor)
+    expected = np.stack([op @ z.numpy() for z in Z])
+    scale = float(np.max(np.abs(expected)))
+    assert_close(result.numpy(), expected, "reduction", n=200, scale=scale)
+    field = Z.clone().requires_grad_()
+    cotangent = torch.asarray(rng.standard_normal((2, 42, 2)))
+    (op @ field * cotangent).sum().backward()
+    adjoint = np.stack([op.T @ c.numpy() for c in cotangent])
+    assert_close(field.grad.numpy(), adjoint, "reduction", n=200, scale=float(np.max(np.abs(adjoint))))
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_gradients_of_the_dense_operator(rng, how):
-    X = torch.asarray(rng.standard_normal((4, 2)), dtype=torch.float64).requires_grad_()
-    Z = torch.asarray(rng.standard_normal((4, 2)), dtype=torch.float64).requires_grad_()
+    X = torch.asarray(rng.standard_normal((3, 2)), dtype=torch.float64).requires_grad_()
+    Z = torch.asarray(rng.standard_normal((3, 1)), dtype=torch.float64).requires_grad_()
 
     def run(X, Z):
         return NonlocalOperator.from_points(X, Gaussian(1.3), how) @ Z

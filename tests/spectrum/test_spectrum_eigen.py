@@ -363,3 +363,9 @@ def test_bad_operators() -> None:
         eigenvalues(scipy.sparse.csr_array(np.ones((2, 3))))
     with pytest.raises(ChoiceError, match=r"'krylov' is for real A"):
         eigenvalues(1j * np.eye(5), 1, method="krylov")
+
+
+def test_sparse_matrices_without_entries_or_rows():
+    with pytest.raises(ShapeError, match="A must not be empty"):
+        eigenvalues(scipy.sparse.csr_array((0, 0)))
+    assert np.array_equal(eigenvalues(scipy.sparse.csr_array((2, 2))), np.zeros(2))

@@ -222,3 +222,14 @@ def test_unitary_invariance_libraries_and_repr(rng: np.random.Generator) -> None
     assert kreiss_constant(G) == kreiss_constant(G)
     assert kreiss_constant(STAGE.astype(np.float32)).value == kreiss_constant(STAGE).value
     assert repr(kreiss_constant(np.eye(2))) == "KreissConstant(value=1.0, argmax=(inf+0j), attained='infinity')"
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-8, 1e8, 1e150])
+def test_the_half_plane_form_does_not_change_with_the_scale(scale):
+    A = np.array([[-1.0, 30.0], [0.0, -2.0]])
+    unit, found = kreiss_constant(A, continuous=True), kreiss_constant(scale * A, continuous=True)
+    assert abs(found.value - unit.value) <= tolerance("solve", n=2, scale=unit.value, cond=(GAIN - 1) / EPS)
+    assert abs(found.argmax / scale - unit.argmax) <= 1e-3 * abs(unit.argmax)
+    assert kreiss_constant(scale * (A + 3 * np.eye(2)), continuous=True).value == math.inf
+    if scale < 1e-5:  # control: the form for iterations does change
+        assert kreiss_constant(scale * A).value == 1 < kreiss_constant(0.2 * A).value

@@ -68,6 +68,21 @@ def test_powers_that_grow_polynomially_are_unstable():
     assert (found.verdict, found.unstable_product, found.blocks[0].bounded) == ("unstable", False, False)
 
 
+def test_a_mode_that_is_not_the_largest_may_decide():
+    """On a path of three the mode s = 2 is defective on the unit circle; s = 1 has the larger norm, and is stable."""
+    path = NonlocalOperator.from_affinity(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))
+    weights = [np.array([[1.5, 20.0], [0, 1.5]]), np.array([[0.75, -4.95], [0, 0.75]])]
+    found = certify(path, weights)
+    assert found.verdict == "unstable"
+    assert found.kreiss == math.inf
+    pass_once = np.linalg.multi_dot([np.eye(6) + np.kron(path.to_dense(), W) for W in reversed(weights)])
+    sizes = [np.linalg.norm(np.linalg.matrix_power(pass_once, n), 2) for n in (10, 100, 1000)]
+    assert sizes[2] > 5 * sizes[1] > 25 * sizes[0]
+    harmless = certify(path, [weights[0], np.array([[0.75, -4.95], [0, 0.7]])])
+    assert harmless.verdict == "transient_growth"  # control: no longer defective
+    assert math.isfinite(harmless.kreiss)
+
+
 @pytest.mark.parametrize("family", REVERSIBLE)
 def test_numbers_up_to_their_limit(family):
     """mu = the limit is contractive, one per cent more is unstable."""

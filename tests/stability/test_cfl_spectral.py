@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from nlmodel import NonlocalOperator
 from nlmodel.kernels import DotProduct, Gaussian, TopHat
-from nlmodel.stability import StepBound, cfl_limit
+from nlmodel.stability import StepBound, certify, cfl_limit
 from nlmodel.testing import assert_close, tolerance
 from tests.stability.stability_cases import (
     IRREVERSIBLE,
@@ -320,3 +322,43 @@ def test_one_line():
     bound = cfl_limit(NonlocalOperator.from_points(X, Gaussian()), 0.5 + 0.1j)
     assert "\n" not in repr(bound) and f"{bound.value:.6g}" in repr(bound) and "0.5+0.1i" in bound.reason
     assert float(bound) == bound.value
+
+
+@pytest.mark.parametrize("method", ["exact", "lanczos", "gershgorin"])
+@pytest.mark.parametrize("storage", [np.asarray, csr_array])
+@pytest.mark.parametrize("alone", [0.37, 1e8, 1e16])
+def test_a_position_that_keeps_to_itself_hides_no_other(alone, storage, method):
+    """r_i - K_ii cancels in its row; s = 0, 0, 2 whatever its affinity to itself."""
+    omega = np.array([[alone, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    op = NonlocalOperator.from_affinity(storage(omega), "none")
+    for norm in ("spectral", "energy", "max"):
+        assert 1 - LANCZOS <= cfl_limit(op, norm=norm, method=method).value <= 1 + 4 * np.finfo(float).eps
+
+
+def test_a_weak_link_of_a_strong_position_counts():
+    """omega = [[a, 1], [1, 0]]: s = 2 for every a, though a + 1 = a in floating point."""
+    omega = np.array([[1e16, 1.0], [1.0, 0.0]])
+    for op in (NonlocalOperator.from_affinity(omega, "none"), NonlocalOperator.from_affinity(csr_array(omega), "none")):
+        assert_close(np.array(cfl_limit(op).value), np.array(1.0), "solve", n=2)
+        assert_close(np.array(cfl_limit(op, norm="max").value), np.array(1.0), "solve", n=2)
+        assert np.max(np.asarray(op.exit_rate) - np.diag(omega)) == 1 and op.exit_rate[0] == omega[0, 0]  # control
+    lone = NonlocalOperator.from_affinity(omega[:1, :1] * 0.37, "none")
+    assert all(cfl_limit(lone, norm=norm).value == math.inf for norm in ("spectral", "energy", "max"))
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e-100, 1e100, 1e139, 1e200, 1e300])
+def test_the_limit_scales_with_the_weight_over_the_whole_range(size):
+    kernel, W = random_kernel(3, "gaussian"), np.array([[2.0, 1.0], [0.0, 1.0]])
+    for weight in (1.0, W, 1 + 0.5j):
+        unit = cfl_limit(kernel.op, weight).value
+        assert_close(np.array(cfl_limit(kernel.op, size * weight).value * size), np.array(unit), "solve", n=4)
+    assert cfl_limit(kernel.op, -size).value == 0  # control: not every scaling is stable
+
+
+@pytest.mark.parametrize("move", [np.asarray, torch.as_tensor])
+def test_an_array_without_dimensions_is_a_number(move):
+    op = random_kernel(5, "gaussian").op
+    for norm in ("spectral", "energy", "max"):
+        assert cfl_limit(op, move(np.array(0.3)), norm) == cfl_limit(op, 0.3, norm) != cfl_limit(op, 0.4, norm)
+    W = np.array([[0.5, 0.1], [0.0, 0.5]])
+    assert certify(op, [move(np.array(0.3)), W]).norm == certify(op, [0.3, W]).norm

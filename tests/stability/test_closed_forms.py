@@ -254,3 +254,11 @@ def test_rates_by_hand():
     assert oversmoothing_rate(0.0, 0.5, 3) == 0.125
     assert oversmoothing_rate(1.0, 0.5, 3) == oversmoothing_rate(0.3, 0.0, 3) == oversmoothing_rate(0.3, 1.0, 0) == 1.0
     assert_close(np.float64(oversmoothing_rate(0.25, 1.0, 2)), np.float64(0.0625))
+
+
+def test_tied_weights_of_any_size_stay_in_range():
+    B = np.array([[1.0, 0.0], [0.5, 2.0]])
+    for dtype, size in ((np.float64, 1e200), (np.float64, 1e300), (np.float32, 1e30)):
+        W = tied_weight((size * B).astype(dtype))
+        assert_close(W, tied_weight(1e3 * B).astype(dtype), "solve", n=2)
+    assert np.max(np.abs(tied_weight(0.1 * B) - tied_weight(B))) > 0.1  # control: small factors are left alone

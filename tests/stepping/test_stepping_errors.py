@@ -57,6 +57,7 @@ CASES = [
     ({"step": -0.1}, DomainError, "step must be > 0"),
     ({"step": np.nan}, NonFiniteError, "step must be finite"),
     ({"step": np.inf}, NonFiniteError, "step must be finite"),
+    ({"step": 10**400}, NonFiniteError, "step must be finite"),
     ({"step": "0.1"}, DtypeError, "step must be a real number"),
     ({"step": 1j}, DtypeError, "step must be a real number"),
     ({"steps": 0}, DomainError, "steps must be at least 1"),
@@ -65,6 +66,7 @@ CASES = [
     ({"save_every": 0}, DomainError, "save_every must be at least 1"),
     ({"growth_limit": 0.5}, DomainError, "growth_limit must be > 1"),
     ({"growth_limit": np.nan}, NonFiniteError, "growth_limit"),
+    ({"growth_limit": np.ones(2)}, DtypeError, "growth_limit must be a real number"),
     # names and options
     ({"method": "euler"}, ChoiceError, "method must be one of 'forward_euler', .*: got 'euler'"),
     ({"method": None}, ChoiceError, "method must be one of"),

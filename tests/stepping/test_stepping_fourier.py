@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import pdtrc
 
 from nlmodel.kernels import TopHat, TruncatedGaussian
 from nlmodel.operators import NonlocalOperator
 from nlmodel.stepping import evolve
-from nlmodel.stepping.uniformization import poisson_weights
 from nlmodel.testing import assert_close, tolerance
 
 
@@ -66,14 +63,6 @@ def test_the_truncated_series_errs_by_less_than_the_poisson_tail(terms):
     assert error > pdtrc(terms + 2, time) * np.max(np.abs(FIELD))  # control: not by less than a later tail
 
 
-@given(mean=st.floats(1e-3, 64.0), tail=st.sampled_from([1e-16, 1e-7]))
-def test_poisson_weights_add_up_to_one_and_leave_a_small_tail(mean, tail):
-    weights = poisson_weights(mean, tail)
-    assert abs(sum(weights) - 1) <= tolerance("reduction", n=len(weights))
-    assert min(weights) >= 0 and pdtrc(len(weights) - 1, mean) <= tail
-    assert len(weights) <= mean + 12 * np.sqrt(mean) + 20
-
-
 def test_jumps_persist_as_they_decay():
     """No smoothing: z = exp(-t) u + smooth, so the jump of u has the height exp(-t) at every resolution."""
     gaps = []
@@ -83,3 +72,14 @@ def test_jumps_persist_as_they_decay():
         z = evolve(op, u, step=1.0, steps=1, method="exponential").final
         gaps.append(abs((z[n // 2 - 1] - z[n // 2]) - np.exp(-1.0)))
     assert np.all(np.diff(gaps) < 0) and gaps[-1] < gaps[0] / 7  # the rest is the O(h) smooth part
+
+
+def test_a_long_time_takes_one_series(monkeypatch):
+    """About q t products, though exp(-q t) underflows: the weights grow from the largest one outwards."""
+    op, time, products = torus(), 900.0, []
+    right = type(op.averaging).apply
+    monkeypatch.setattr(type(op.averaging), "apply", lambda K, Z: (products.append(1), right(K, Z))[1])
+    late = evolve(op, FIELD, step=time, steps=1, method="exponential").final
+    assert np.exp(-time) == 0 and time < len(products) < time + 12 * np.sqrt(time)
+    assert_close(late, np.full(N, np.mean(FIELD)), "solve", n=len(products))
+    assert np.max(np.abs(FIELD - np.mean(FIELD))) > 1  # control: the field had far to go

@@ -186,3 +186,13 @@ def test_repr_is_one_line():
     text = repr(evolve(case.op, case.Z, step=0.2, steps=4, save_every=2))
     assert text.startswith("Trajectory(forward_euler, 4 steps of 0.2, 3 states of shape (5, 2), status='completed'")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("move", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("method", ["forward_euler", "rk4", "super_time_stepping"])
+def test_a_weight_without_dimensions_is_a_number(method, move):
+    omega = move(np.array([[1.0, 0.5], [0.5, 2.0]]))
+    op, Z = NonlocalOperator.from_affinity(omega), move(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    run = [evolve(op, Z, step=0.5, steps=3, method=method, weight=w).final for w in (move(np.array(0.7)), 0.7, 0.8)]
+    assert_close(run[0], run[1], "reduction", n=4)
+    assert float(abs(run[0] - run[2]).max()) > 1e-3  # control
