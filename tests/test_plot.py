@@ -118,8 +118,9 @@ def test_mode_damping_draws_both_factors():
 
 @pytest.mark.parametrize("shares", [np.eye(1, 40)[0], np.zeros(40), SHARES, np.geomspace(1e-30, 1, 40)])
 def test_mode_damping_takes_any_distribution_of_the_data(shares):
-    plot.mode_damping(0.5, LAMBDA, shares).draw_without_rendering()
-    plot.mode_damping(0.5, np.ones(40), shares)
+    figure = plot.mode_damping(0.5, LAMBDA, shares)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == len(plot.mode_damping(0.5, np.ones(40), shares).axes) == 2
 
 
 def test_the_null_panel_shows_this_weight():

@@ -150,6 +150,19 @@ def test_half_precision_keeps_its_dtype_and_its_row_sums(affinity, dtype):
     assert float((rounded - 1).abs().max()) > 64 * torch.finfo(torch.float32).eps
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_sums_over_positions_do_not_overflow_half_precision(autocast):
+    module, x = block("dot_product", "size", "associative").half(), 40 * features(1, 3, 16, 16).half()
+    if autocast:
+        module, x = module.float(), x.float()
+    with torch.autocast("cpu", dtype=torch.float16, enabled=autocast):
+        out = module(x)
+        rows = x.flatten(2).mT
+        sums = (module.embedding.phi(rows).mT @ module.g(rows)).detach()
+    assert bool(out.isfinite().all())
+    assert sums.dtype == torch.float16 and not bool(sums.isfinite().all())  # control
+
+
 @pytest.mark.parametrize("affinity", ["gaussian", "embedded_gaussian", "dot_product", "concatenation"])
 def test_autocast_returns_the_dtype_of_the_input(affinity):
     module, x = block(affinity, "row").float(), features(2, 3, 4, 4).float()

@@ -77,7 +77,7 @@ def unnormalised_operator(omega: np.ndarray) -> Operator:
     return Operator(omega - np.diag(degree), degree, np.ones(len(omega)))
 
 
-def agree(actual: np.ndarray, expected: np.ndarray, n: int, cond: float = 1.0) -> None:
+def check_agree(actual: np.ndarray, expected: np.ndarray, n: int, cond: float = 1.0) -> None:
     assert_close(actual, np.asarray(expected, dtype=actual.dtype), "solve", n=n, cond=cond)
 
 
@@ -93,16 +93,16 @@ def test_rotation_weight(a: float, b: float) -> None:
 
 @pytest.mark.parametrize("a", [0.0, 0.3, 1.0, 4.0])
 def test_two_point_kernel(a: float) -> None:
-    agree(eigenvalues(np.array([[1, a], [a, 1]]) / (1 + a)), np.sort([1, (1 - a) / (1 + a)])[::-1], n=2)
+    check_agree(eigenvalues(np.array([[1, a], [a, 1]]) / (1 + a)), np.sort([1, (1 - a) / (1 + a)])[::-1], n=2)
 
 
 @pytest.mark.parametrize("M", [2, 3, 8])
 def test_complete_graph_and_cycle(M: int) -> None:
     complete = (np.ones((M, M)) - np.eye(M)) / (M - 1)
-    agree(eigenvalues(complete), np.array([1.0] + [-1 / (M - 1)] * (M - 1)), n=M)
+    check_agree(eigenvalues(complete), np.array([1.0] + [-1 / (M - 1)] * (M - 1)), n=M)
     cycle = 0.5 * (np.roll(np.eye(M), 1, 0) + np.roll(np.eye(M), -1, 0))
-    agree(eigenvalues(cycle, which="smallest"), np.sort(np.cos(2 * np.pi * np.arange(M) / M)), n=M)
-    agree(eigenvalues(np.full((M, M), 1 / M)), np.eye(M)[0], n=M)
+    check_agree(eigenvalues(cycle, which="smallest"), np.sort(np.cos(2 * np.pi * np.arange(M) / M)), n=M)
+    check_agree(eigenvalues(np.full((M, M), 1 / M)), np.eye(M)[0], n=M)
 
 
 def test_ehrenfest_chain_is_reversible_in_its_binomial_measure() -> None:
@@ -110,7 +110,7 @@ def test_ehrenfest_chain_is_reversible_in_its_binomial_measure() -> None:
     K = np.diag(np.arange(N, 0, -1) / N, 1) + np.diag(np.arange(1, N + 1) / N, -1)
     binomial = np.array([float(mpmath.binomial(N, k)) for k in range(N + 1)])
     chain = Operator(K - np.eye(N + 1), np.ones(N + 1), binomial)
-    agree(eigenvalues(chain), 1 - 2 * np.arange(N + 1) / N, n=N + 1)
+    check_agree(eigenvalues(chain), 1 - 2 * np.arange(N + 1) / N, n=N + 1)
 
 
 def test_rank_one_kernel_solves_the_secular_equation() -> None:
@@ -123,7 +123,7 @@ def test_rank_one_kernel_solves_the_secular_equation() -> None:
         gap = mpmath.mpf(10) ** -30
         between = zip(poles, [*poles[1:], mpmath.mpf(1)], strict=True)
         exact = [mpmath.findroot(secular, (low + gap, high - gap), solver="anderson") for low, high in between]
-    agree(found, np.array([float(x) for x in exact]), n=4)
+    check_agree(found, np.array([float(x) for x in exact]), n=4)
 
 
 @given(seeds, st.integers(2, 8))
@@ -133,17 +133,17 @@ def test_law_reversible_spectra_are_real_and_those_of_K_and_L(seed: int, M: int)
     K = eigenvalues(op)
     assert K.dtype == np.float64
     cond = float(np.sqrt(np.max(op.measure) / np.min(op.measure)))
-    agree(K, np.sort(np.linalg.eigvals(op.K).real)[::-1], n=M, cond=cond)
-    agree(eigenvalues(op, of="L") + 1, K, n=M)
+    check_agree(K, np.sort(np.linalg.eigvals(op.K).real)[::-1], n=M, cond=cond)
+    check_agree(eigenvalues(op, of="L") + 1, K, n=M)
     bare = unnormalised_operator(omega)
-    agree(eigenvalues(bare), np.linalg.eigvalsh(omega)[::-1], n=M)
-    agree(eigenvalues(bare, of="L"), np.linalg.eigvalsh(bare.to_dense())[::-1], n=M, cond=M)
+    check_agree(eigenvalues(bare), np.linalg.eigvalsh(omega)[::-1], n=M)
+    check_agree(eigenvalues(bare, of="L"), np.linalg.eigvalsh(bare.to_dense())[::-1], n=M, cond=M)
 
 
 def test_twin_K_and_L_are_not_confused(rng: np.random.Generator) -> None:
     bare = unnormalised_operator(affinity(rng, 6))
     with pytest.raises(AssertionError, match="largest difference"):
-        agree(eigenvalues(bare, of="L"), np.linalg.eigvalsh(affinity(rng, 6))[::-1], n=6)
+        check_agree(eigenvalues(bare, of="L"), np.linalg.eigvalsh(affinity(rng, 6))[::-1], n=6)
 
 
 def test_operator_without_measure_is_complex(rng: np.random.Generator) -> None:
@@ -285,10 +285,10 @@ def test_large_operators_go_to_krylov_by_themselves() -> None:
 def test_law_cauchy_interlacing(seed: int, N: int) -> None:
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((N, N))
-    interlaces((A + A.T) / 2, np.eye(N)[:, : int(rng.integers(1, N))])
+    check_interlaces((A + A.T) / 2, np.eye(N)[:, : int(rng.integers(1, N))])
 
 
-def interlaces(A: np.ndarray, V: np.ndarray) -> None:
+def check_interlaces(A: np.ndarray, V: np.ndarray) -> None:
     """lambda_{j+N-k}(A) <= lambda_j(V^T A V) <= lambda_j(A)."""
     outer, inner, (N, k) = eigenvalues(A).real, eigenvalues(V.T @ A @ V).real, V.shape
     slack = tolerance("solve", n=N, scale=float(np.linalg.norm(A, 2)))
@@ -297,11 +297,11 @@ def interlaces(A: np.ndarray, V: np.ndarray) -> None:
 
 
 def test_twin_no_interlacing_without_symmetry_or_orthonormal_columns() -> None:
-    interlaces(np.diag([1.0, 2.0, 3.0]), np.eye(3)[:, :2])
+    check_interlaces(np.diag([1.0, 2.0, 3.0]), np.eye(3)[:, :2])
     with pytest.raises(AssertionError, match="not interlaced"):
-        interlaces(np.diag([1.0, 2.0, 3.0]), 2 * np.eye(3)[:, :2])
+        check_interlaces(np.diag([1.0, 2.0, 3.0]), 2 * np.eye(3)[:, :2])
     with pytest.raises(AssertionError, match="not interlaced"):
-        interlaces(np.array([[0.0, 9.0], [-9.0, 1.0]]), np.eye(2)[:, 1:])
+        check_interlaces(np.array([[0.0, 9.0], [-9.0, 1.0]]), np.eye(2)[:, 1:])
 
 
 @given(seeds, st.integers(1, 6))

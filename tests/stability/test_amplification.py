@@ -33,7 +33,7 @@ def dense_stage(kernel: Kernel, weights, *, blocks: int | None = None) -> np.nda
     return T
 
 
-def modes_are_the_stage(amplify, kernel: Kernel, weights) -> None:
+def check_modes_are_the_stage(amplify, kernel: Kernel, weights) -> None:
     """Norm in the measure, spectral radius and largest partial product of the dense stage."""
     found = amplify(kernel.op, weights)
     T = dense_stage(kernel, weights)
@@ -47,7 +47,7 @@ def modes_are_the_stage(amplify, kernel: Kernel, weights) -> None:
 
 @given(seed=SEEDS, family=st.sampled_from([f for f in REVERSIBLE if f != "unnormalised"]))
 def test_the_modes_are_the_stage(seed, family):
-    modes_are_the_stage(amplification, random_kernel(seed, family), stage(seed))
+    check_modes_are_the_stage(amplification, random_kernel(seed, family), stage(seed))
 
 
 def transposed(op, weights):
@@ -68,7 +68,7 @@ def averaged(op, weights):
 @pytest.mark.parametrize("twin", [transposed, reversed_order, averaged])
 def test_a_wrong_stage_has_other_modes(twin):
     with pytest.raises(AssertionError):
-        modes_are_the_stage(twin, random_kernel(1, "gaussian"), stage(1))
+        check_modes_are_the_stage(twin, random_kernel(1, "gaussian"), stage(1))
 
 
 @given(seed=SEEDS, family=st.sampled_from(IRREVERSIBLE))

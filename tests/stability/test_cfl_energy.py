@@ -37,7 +37,7 @@ def norm_of_update(kernel: Kernel, weight, step: float) -> float:
     return energy_norm(update(kernel, weight, step), kernel.measure, len(as_matrix(weight)))
 
 
-def sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
+def check_sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
     """||I + tau L (x) W||_m is 1 at 0.999 of the limit (the mean is kept) and more at 1.01 of it."""
     bound = limit(kernel.op, weight).value
     spread = float(np.max(kernel.measure) / np.min(kernel.measure))
@@ -49,7 +49,7 @@ def sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
 
 @given(seed=SEEDS, family=FAMILIES, kind=KINDS)
 def test_sharp_from_both_sides(seed, family, kind):
-    sharp_from_both_sides(energy_limit, random_kernel(seed, family), random_weight(seed, kind))
+    check_sharp_from_both_sides(energy_limit, random_kernel(seed, family), random_weight(seed, kind))
 
 
 def von_neumann(op, weight):
@@ -69,7 +69,7 @@ def by_worst_case(op, weight):
 def test_a_wrong_limit_is_not_sharp(twin):
     with pytest.raises(AssertionError):
         for seed in range(5):
-            sharp_from_both_sides(twin, random_kernel(seed, "gaussian"), random_weight(seed, "matrix"))
+            check_sharp_from_both_sides(twin, random_kernel(seed, "gaussian"), random_weight(seed, "matrix"))
 
 
 @pytest.mark.parametrize("family", REVERSIBLE)
@@ -194,7 +194,7 @@ def test_methods():
     assert (exact.sharp, lanczos.sharp, exact.norm) == (True, True, "energy")
 
 
-def tied_is_sharp(make, kernel: Kernel, B: np.ndarray) -> None:
+def check_tied_is_sharp(make, kernel: Kernel, B: np.ndarray) -> None:
     """With ||B||^2 s_max just below 2 no field grows, just above one does."""
     s_max = float(np.max(np.linalg.eigvals(-kernel.L).real))
     W = make(B, s_max)
@@ -206,7 +206,7 @@ def tied_is_sharp(make, kernel: Kernel, B: np.ndarray) -> None:
 def test_tied_weights_are_stable_up_to_two(seed, family):
     kernel = random_kernel(seed, family)
     B = np.random.default_rng(seed).uniform(5.0, 9.0, (4, 2))  # ||B||^2 s_max > 2, so that the scaling acts
-    tied_is_sharp(lambda B, s: tied_weight(B, s), kernel, B)
+    check_tied_is_sharp(lambda B, s: tied_weight(B, s), kernel, B)
 
 
 def test_tied_weights_twins():
@@ -217,4 +217,4 @@ def test_tied_weights_twins():
         lambda B, s: -tied_weight(B, s),
     ):
         with pytest.raises(AssertionError):
-            tied_is_sharp(wrong, kernel, B)
+            check_tied_is_sharp(wrong, kernel, B)

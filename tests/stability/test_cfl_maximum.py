@@ -24,7 +24,7 @@ def limit(op, weight):
     return cfl_limit(op, weight, "max")
 
 
-def entries_change_sign_at(limit, kernel: Kernel, w: float) -> None:
+def check_entries_change_sign_at(limit, kernel: Kernel, w: float) -> None:
     bound = limit(kernel.op, w).value
     update = np.eye(kernel.size) + bound * w * kernel.L
     rounding = tolerance("reduction", n=kernel.size + SINKHORN, scale=float(np.max(np.abs(update))))
@@ -34,7 +34,7 @@ def entries_change_sign_at(limit, kernel: Kernel, w: float) -> None:
 
 @given(seed=SEEDS, family=FAMILIES, w=st.floats(0.01, 5.0))
 def test_sharp_from_both_sides(seed, family, w):
-    entries_change_sign_at(limit, random_kernel(seed, family), w)
+    check_entries_change_sign_at(limit, random_kernel(seed, family), w)
 
 
 @pytest.mark.parametrize("norm", ["spectral", "energy"])
@@ -43,7 +43,7 @@ def test_the_other_limits_are_larger(norm):
         return cfl_limit(op, weight, norm)
 
     with pytest.raises(AssertionError):
-        entries_change_sign_at(wrong, random_kernel(0, "gaussian"), 1.0)
+        check_entries_change_sign_at(wrong, random_kernel(0, "gaussian"), 1.0)
 
 
 @given(seed=SEEDS, family=FAMILIES, w=st.floats(0.01, 5.0))
@@ -53,7 +53,7 @@ def test_never_above_the_spectral_limit(seed, family, w):
     assert limit(op, w).value <= cfl_limit(op, w).value * (1 + 1e-10)
 
 
-def stays_between_its_extremes(kernel: Kernel, W: np.ndarray, step: float, seed: int) -> None:
+def check_stays_between_its_extremes(kernel: Kernel, W: np.ndarray, step: float, seed: int) -> None:
     """Each coordinate in W's eigenbasis, over one step."""
     Q = np.linalg.eigh(W)[1]
     Z = np.sign(np.random.default_rng(seed).standard_normal((kernel.size, len(W)))) @ Q.T
@@ -72,14 +72,14 @@ def stays_between_its_extremes(kernel: Kernel, W: np.ndarray, step: float, seed:
 @given(seed=SEEDS, family=FAMILIES)
 def test_every_coordinate_of_a_tied_weight_stays_between_its_extremes(seed, family):
     kernel, W = random_kernel(seed, family), random_weight(seed, "tied")
-    stays_between_its_extremes(kernel, W, limit(kernel.op, W).value, seed)
+    check_stays_between_its_extremes(kernel, W, limit(kernel.op, W).value, seed)
 
 
 def test_beyond_the_limit_an_extreme_is_passed():
     with pytest.raises(AssertionError):
         for seed in range(30):
             kernel, W = random_kernel(seed, "gaussian"), random_weight(seed, "tied")
-            stays_between_its_extremes(kernel, W, 1.2 * limit(kernel.op, W).value, seed)
+            check_stays_between_its_extremes(kernel, W, 1.2 * limit(kernel.op, W).value, seed)
 
 
 def test_five_percent_beyond_the_row_sum_norm_is_one_point_one():

@@ -45,7 +45,7 @@ def exact_limit(kernel: Kernel, weight) -> float:
     return max(0.0, float(np.min(2 * (1 / q).real)))
 
 
-def agrees(limit, kernel: Kernel, weight) -> None:
+def check_agrees(limit, kernel: Kernel, weight) -> None:
     exact, found = exact_limit(kernel, weight), limit(kernel.op, weight).value
     assert found == exact or abs(found - exact) <= AGREEMENT * max(1.0, exact)
 
@@ -54,7 +54,7 @@ def agrees(limit, kernel: Kernel, weight) -> None:
 @pytest.mark.parametrize("family", REVERSIBLE + IRREVERSIBLE)
 def test_equals_the_limit_of_a_dense_eigensolve(family, kind):
     for seed in range(4):  # 4 x 60 kernels and weights
-        agrees(cfl_limit, random_kernel(seed, family), random_weight(seed, kind))
+        check_agrees(cfl_limit, random_kernel(seed, family), random_weight(seed, kind))
 
 
 def by_modulus(op, weight):
@@ -79,10 +79,10 @@ def by_row_bound(op, weight):
 def test_a_wrong_limit_disagrees(twin):
     with pytest.raises(AssertionError):
         for seed in range(4):
-            agrees(twin, random_kernel(seed, "gaussian"), random_weight(seed, "matrix"))
+            check_agrees(twin, random_kernel(seed, "gaussian"), random_weight(seed, "matrix"))
 
 
-def sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
+def check_sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
     """No eigenvalue of the update leaves the unit disc at 0.999 of the limit, one does at 1.01 of it."""
     bound = limit(kernel.op, weight).value
     rounding = tolerance("solve", n=update(kernel, weight, 0.0).shape[0], cond=100.0)
@@ -94,7 +94,7 @@ def sharp_from_both_sides(limit, kernel: Kernel, weight) -> None:
 
 @given(seed=SEEDS, family=FAMILIES, kind=KINDS)
 def test_sharp_from_both_sides(seed, family, kind):
-    sharp_from_both_sides(cfl_limit, random_kernel(seed, family), random_weight(seed, kind))
+    check_sharp_from_both_sides(cfl_limit, random_kernel(seed, family), random_weight(seed, kind))
 
 
 @pytest.mark.parametrize("factor", [0.98, 1.02])
@@ -103,7 +103,7 @@ def test_a_limit_two_percent_off_is_not_sharp(factor):
         return replace(cfl_limit(op, weight), value=factor * cfl_limit(op, weight).value)
 
     with pytest.raises(AssertionError):
-        sharp_from_both_sides(off, random_kernel(0, "gaussian"), 0.7)
+        check_sharp_from_both_sides(off, random_kernel(0, "gaussian"), 0.7)
 
 
 def test_two_points_without_self_affinity():

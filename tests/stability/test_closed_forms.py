@@ -27,7 +27,7 @@ def field(seed: int, M: int, C: int = 2) -> np.ndarray:
 # ------------------------------------------------------------------ tied weights
 
 
-def fits(make, B: np.ndarray, s_max: float) -> None:
+def check_fits(make, B: np.ndarray, s_max: float) -> None:
     """W = B B^T / scale with eigenvalues in [0, 2/s_max], the largest one attained when B is too large."""
     W = make(B, s_max)
     w = np.linalg.eigvalsh(W)
@@ -40,7 +40,7 @@ def fits(make, B: np.ndarray, s_max: float) -> None:
 @given(seed=SEEDS, s_max=st.floats(0.1, 10), size=st.floats(0.01, 10))
 def test_tied_weights_fit_the_disc(seed, s_max, size):
     B = size * np.random.default_rng(seed).standard_normal((4, 2))
-    fits(tied_weight, B, s_max)
+    check_fits(tied_weight, B, s_max)
 
 
 @pytest.mark.parametrize("power", [0, 2])
@@ -49,7 +49,7 @@ def test_tied_weights_with_a_wrong_scaling(power):
         return B @ B.T / max(1.0, s_max * float(np.linalg.norm(B, 2)) ** power / 2) ** (1 / max(power, 1))
 
     with pytest.raises(AssertionError):
-        fits(wrong, 5 * np.random.default_rng(0).standard_normal((4, 2)), 2.0)
+        check_fits(wrong, 5 * np.random.default_rng(0).standard_normal((4, 2)), 2.0)
 
 
 def test_tied_weights_in_every_library():
@@ -71,7 +71,7 @@ def test_tied_weights_in_every_library():
 # ------------------------------------------------------------------ families
 
 
-def holds_for_the_family(limit, family: str, op: NonlocalOperator, mu: complex) -> None:
+def check_holds_for_the_family(limit, family: str, op: NonlocalOperator, mu: complex) -> None:
     assert limit(mu, family).value <= cfl_limit(op, mu).value * (1 + 1e-10)
 
 
@@ -84,14 +84,14 @@ def test_no_kernel_of_a_family_is_worse(family, seed, re, im):
     else:
         names = MARKOV if family == "reversible" else ("markov", "cycle")
         op = random_kernel(seed, names[seed % len(names)]).op
-    holds_for_the_family(worst_case_limit, family, op, re if family == "markov" else complex(re, im))
+    check_holds_for_the_family(worst_case_limit, family, op, re if family == "markov" else complex(re, im))
 
 
 def test_a_family_too_small():
     two, ring = random_kernel(0, "zero diagonal", size=2).op, random_kernel(0, "cycle", size=9).op
     for op, family, smaller, mu in ((two, "reversible", "psd", 1.0), (ring, "markov", "reversible", 1 + 1j)):
         with pytest.raises(AssertionError):
-            holds_for_the_family(lambda mu, _, name=smaller: worst_case_limit(mu, name), family, op, mu)
+            check_holds_for_the_family(lambda mu, _, name=smaller: worst_case_limit(mu, name), family, op, mu)
 
 
 def test_families_are_attained():
@@ -120,7 +120,7 @@ def test_families_with_matrices_and_signs():
 # ------------------------------------------------------------------ identities of one step
 
 
-def energy_identity(kernel: Kernel, Z: np.ndarray, mu: float, twice: float) -> None:
+def check_energy_identity(kernel: Kernel, Z: np.ndarray, mu: float, twice: float) -> None:
     """||Z + mu L Z||^2 = ||Z||^2 - 2 mu E(Z) + mu^2 ||L Z||^2 in the measure, E = -<Z, L Z>."""
     op = kernel.op
     E, change = float(op.energy(Z)), op @ Z
@@ -133,12 +133,12 @@ def energy_identity(kernel: Kernel, Z: np.ndarray, mu: float, twice: float) -> N
 @given(seed=SEEDS, family=st.sampled_from(REVERSIBLE), mu=st.floats(-3, 3))
 def test_energy_of_one_step(seed, family, mu):
     kernel = random_kernel(seed, family)
-    energy_identity(kernel, field(seed, kernel.size), mu, 2.0)
+    check_energy_identity(kernel, field(seed, kernel.size), mu, 2.0)
 
 
 def test_energy_of_one_step_twin():
     with pytest.raises(AssertionError):
-        energy_identity(random_kernel(0, "gaussian"), field(0, random_kernel(0, "gaussian").size), 0.5, 1.0)
+        check_energy_identity(random_kernel(0, "gaussian"), field(0, random_kernel(0, "gaussian").size), 0.5, 1.0)
 
 
 @given(seed=SEEDS, family=st.sampled_from(("gaussian", "zero diagonal", "unnormalised")))
@@ -154,7 +154,7 @@ def test_energy_is_the_sum_over_pairs(seed, family):
     assert float(np.sum(rates * pairs)) > 10 * gap  # control: without the half it is another number
 
 
-def energy_decreases(kernel: Kernel, step: float, seed: int) -> None:
+def check_energy_decreases(kernel: Kernel, step: float, seed: int) -> None:
     """Both ||Z||_m and E do not grow, whatever Z."""
     Z = field(seed, kernel.size)
     after = Z + step * kernel.L @ Z
@@ -167,14 +167,14 @@ def energy_decreases(kernel: Kernel, step: float, seed: int) -> None:
 @given(seed=SEEDS, family=st.sampled_from(REVERSIBLE))
 def test_energy_decreases_within_the_limit(seed, family):
     kernel = random_kernel(seed, family)
-    energy_decreases(kernel, cfl_limit(kernel.op).value, seed)
+    check_energy_decreases(kernel, cfl_limit(kernel.op).value, seed)
 
 
 def test_energy_grows_beyond_it():
     with pytest.raises(AssertionError):
         for seed in range(20):
             kernel = random_kernel(seed, "zero diagonal")
-            energy_decreases(kernel, 1.3 * cfl_limit(kernel.op).value, seed)
+            check_energy_decreases(kernel, 1.3 * cfl_limit(kernel.op).value, seed)
 
 
 @given(seed=SEEDS, family=st.sampled_from(MARKOV), mu=st.floats(-1, 2))
@@ -189,7 +189,7 @@ def test_a_step_is_gradient_descent(seed, family, mu):
     assert_close(op.mean(Z + mu * (op @ Z)), op.mean(Z), "reduction", n=kernel.size + 64, scale=4.0)
 
 
-def decays(kernel: Kernel, rate: float, mu: float, blocks: int, seed: int) -> None:
+def check_decays(kernel: Kernel, rate: float, mu: float, blocks: int, seed: int) -> None:
     """||Z^N - mean||_m <= rate^N ||Z - mean||_m."""
     op, Z = kernel.op, field(seed, kernel.size)
     mean, after = op.mean(Z), Z
@@ -204,7 +204,7 @@ def decays(kernel: Kernel, rate: float, mu: float, blocks: int, seed: int) -> No
 def test_fields_go_to_their_mean_at_the_second_rate(seed, family, mu, blocks):
     kernel = random_kernel(seed, family)
     found = amplification(kernel.op, [mu])
-    decays(kernel, float(np.max(found.radii[1:])), mu, blocks, seed)
+    check_decays(kernel, float(np.max(found.radii[1:])), mu, blocks, seed)
 
 
 def test_decay_by_the_last_rate_alone_is_too_fast():
@@ -213,7 +213,7 @@ def test_decay_by_the_last_rate_alone_is_too_fast():
         for seed in range(10):
             kernel = random_kernel(seed, "gaussian")
             found = amplification(kernel.op, [0.4])
-            decays(kernel, float(found.radii[-1]), 0.4, 4, seed)
+            check_decays(kernel, float(found.radii[-1]), 0.4, 4, seed)
 
 
 # ------------------------------------------------------------------ oversmoothing
@@ -223,7 +223,7 @@ def dobrushin(K: np.ndarray) -> float:
     return float(np.max(np.sum(np.abs(K[:, None] - K[None]), axis=-1))) / 2
 
 
-def forgets(rate, kernel: Kernel, mu: float, blocks: int, seed: int) -> None:
+def check_forgets(rate, kernel: Kernel, mu: float, blocks: int, seed: int) -> None:
     Z = field(seed, kernel.size)
     after = Z
     for _ in range(blocks):
@@ -240,14 +240,14 @@ def forgets(rate, kernel: Kernel, mu: float, blocks: int, seed: int) -> None:
     blocks=st.integers(0, 5),
 )
 def test_the_spread_shrinks_at_least_so_fast(seed, family, mu, blocks):
-    forgets(oversmoothing_rate, random_kernel(seed, family), mu, blocks, seed)
+    check_forgets(oversmoothing_rate, random_kernel(seed, family), mu, blocks, seed)
 
 
 def test_a_faster_rate_is_wrong():
     with pytest.raises(AssertionError):
         for seed in range(30):
             kernel = random_kernel(seed, "gaussian")
-            forgets(lambda tau, mu, N: oversmoothing_rate(tau, mu, N + 1), kernel, 0.9, 2, seed)
+            check_forgets(lambda tau, mu, N: oversmoothing_rate(tau, mu, N + 1), kernel, 0.9, 2, seed)
 
 
 def test_rates_by_hand():

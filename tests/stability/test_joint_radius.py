@@ -15,7 +15,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 A1 = np.array([[0.5, 3.0], [0.0, 0.5]])
 
 
-def encloses(bounds, matrices, value: float) -> None:
+def check_encloses(bounds, matrices, value: float) -> None:
     found = bounds(matrices, 4)
     rounding = tolerance("solve", n=8, scale=value, cond=10.0)
     assert found.lower - rounding <= value <= found.upper + rounding
@@ -30,20 +30,20 @@ def factors_alone(matrices, depth):
 def test_two_stable_factors_grow_together():
     """{A, A^T}: the norm is attained by A A^T, so JSR = ||A|| = sqrt(9.49)."""
     norm = float(np.linalg.norm(A1, 2))
-    encloses(joint_spectral_radius_bounds, [A1, A1.T], norm)
+    check_encloses(joint_spectral_radius_bounds, [A1, A1.T], norm)
     found = joint_spectral_radius_bounds([A1, A1.T], 2)
     assert_close(np.float64(found.lower), np.float64(norm), "solve", n=2)
     assert_close(np.float64(found.upper), np.float64(norm), "solve", n=2)
     assert sorted(found.word) == [0, 1] and f"{found.lower**2:.2f}" == "9.49"
     with pytest.raises(AssertionError):
-        encloses(factors_alone, [A1, A1.T], norm)
+        check_encloses(factors_alone, [A1, A1.T], norm)
 
 
 def test_the_golden_mean():
     """{[[1, 1], [0, 1]], [[1, 0], [1, 1]]}: JSR = (1 + sqrt 5)/2, by the product of both."""
     pair = [np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 1.0]])]
     golden = (1 + math.sqrt(5)) / 2
-    encloses(joint_spectral_radius_bounds, pair, golden)
+    check_encloses(joint_spectral_radius_bounds, pair, golden)
     assert_close(np.float64(joint_spectral_radius_bounds(pair, 2).lower), np.float64(golden), "solve", n=2)
 
 
@@ -52,7 +52,7 @@ def test_triangular_sets_have_the_largest_diagonal_entry(seed):
     rng = np.random.default_rng(seed)
     matrices = np.triu(rng.standard_normal((3, 3, 3)))
     value = float(np.max(np.abs(np.diagonal(matrices, axis1=1, axis2=2))))
-    encloses(joint_spectral_radius_bounds, matrices, value)
+    check_encloses(joint_spectral_radius_bounds, matrices, value)
 
 
 @given(seed=SEEDS)
