@@ -26,7 +26,8 @@ HEAVY = (
     "PIL",
 )
 RUNS_CODE = re.compile(
-    r"pickle\.loads?\(|weights_only\s*=\s*False|allow_pickle\s*=\s*True|(?<![\w.])(eval|exec)\(|shell\s*=\s*True"
+    r"pickle\.loads?\(|^\s*(import|from) (pickle|marshal|shelve|dill|joblib)\b|torch\.load\((?!.*weights_only=True)"
+    r"|weights_only\s*=\s*False|allow_pickle\s*=\s*True|(?<![\w.])(eval|exec)\(|os\.system\(|shell\s*=\s*True"
     r"|extractall\((?!.*filter=)|yaml\.load\("
 )
 
@@ -59,6 +60,8 @@ def test_nothing_we_load_can_run_code():
     "line",
     [
         "pickle.load(f)",
+        "from pickle import load",
+        "torch.load(f)",
         "np.load(f, allow_pickle=True)",
         "torch.load(f, weights_only=False)",
         "eval(text)",
@@ -70,26 +73,48 @@ def test_the_search_for_code_runners_finds_them(line):
 
 
 def loose_tolerances(text: str) -> list[int]:
-    """Calls with rtol=, atol= or decimal= given as a number."""
-    return [
-        node.lineno
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call)
-        for key in node.keywords
-        if key.arg in ("rtol", "atol", "decimal", "abs", "rel")
-        and isinstance(key.value, ast.Constant)
-        and key.value.value
-        and not (isinstance(node.func, ast.Name) and node.func.id in SOLVERS)
-    ]
+    """Comparisons whose tolerance is a bare number, by keyword or by place, or is left to `approx`."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        given = [key.value for key in node.keywords if key.arg in ("rtol", "atol", "decimal", "abs", "rel")]
+        given += node.args[2:] if COMPARES.search(name) else []
+        if name not in SOLVERS and (any(map(is_number, given)) or (name == "approx" and not given)):
+            found.append(node.lineno)
+    return found
 
 
+def is_number(node: ast.AST) -> bool:
+    """A number other than 0, written out: 1e-3, -10, 2 * 1e-6."""
+    parts = list(ast.walk(node))
+    written = all(isinstance(p, ast.Constant | ast.UnaryOp | ast.BinOp | ast.operator | ast.unaryop) for p in parts)
+    return written and any(isinstance(p, ast.Constant) and p.value for p in parts)
+
+
+COMPARES = re.compile(r"allclose|isclose|almost_equal|assert_allclose")
 SOLVERS = ("cg", "gmres", "solver")  # their rtol is the wanted residual, not a tolerance of a check
 
 
 def test_tolerances_have_a_reason():
     found = {str(path.relative_to(ROOT)): lines for path in TESTS if (lines := loose_tolerances(path.read_text()))}
     assert found == {}
-    assert loose_tolerances("np.allclose(a, b, rtol=1e-3)") == [1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "np.allclose(a, b, rtol=1e-3)",
+        "assert_array_almost_equal(u, exact, -10)",
+        "assert_array_almost_equal(u, exact, decimal=-10)",
+        "np.testing.assert_allclose(a, b, 2 * 1e-6)",
+        "x == pytest.approx(y)",
+    ],
+)
+def test_the_search_for_loose_tolerances_finds_them(line):
+    assert loose_tolerances(line) == [1]
+    assert loose_tolerances("np.allclose(a, b, rtol=tolerance('reduction', n=3), atol=0)") == []
 
 
 def test_modules_stay_small():

@@ -34,6 +34,8 @@ def paragraphs(text: str) -> str:
 
 def plain(text: str) -> str:
     """Prose without markup, for terminals and tables in plain text."""
+    text = re.sub(r"\\t?frac\s*(\d)\s*(\d)", r"\1/\2", text)
+    text = re.sub(r"\\(?:widehat|hat)\s*\{?(?:\\mathcal)?\s*\{?(\w)\}*", r"\1^", text)
     text = re.sub(r"\\(?:widetilde|widehat|tilde)\s*\{?(\w)\}?", r"\1~", text)
     text = re.sub(r"\\(?:mathrm|mathcal|operatorname|text|mathbf)\s*\{([^}]*)\}", r"\1", text)
     for name, sign in SIGNS.items():
@@ -48,7 +50,7 @@ SIGNS = {
     "le": "≤ ", "leq": "≤ ", "ge": "≥ ", "geq": "≥ ", "ne": "≠ ", "neq": "≠ ", "in": "∈ ", "infty": "∞", "sum": "Σ",
     "int": "∫", "iint": "∬", "to": "→ ", "cdot": "· ", "times": "×", "top": "ᵀ", "partial": "∂", "lVert": "‖",
     "rVert": "‖", "langle": "⟨", "rangle": "⟩", "dots": "…", "ldots": "…", "min": "min ", "max": "max ", "sup": "sup ",
-    "approx": "≈ ", "sim": "∼ ",
+    "approx": "≈ ", "sim": "∼ ", "pm": "±", "Re": "Re ",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import expm
 
 from nlmodel import markov, plot
-from nlmodel.testing import tolerance
+from nlmodel.testing import observed_order, tolerance
 from validation import Ledger, Section, at_most, claim
 
 
@@ -63,6 +63,7 @@ def c12(ledger: Ledger) -> None:
         1.0,
         controls={r"rates from $x'$ to $x$ taken as rates from $x$ to $x'$": errors(against)},
     )
+    ledger.headline("observed order of (21)", observed_order(TIME / counts, errors(Q)).order, rel=1e-4)
     limit = markov.euler_limit(Q)
     ledger.equals(
         "largest step that keeps (21) a probability", np.float64(limit), np.float64(1 / 1.5), tolerance("elementwise")
