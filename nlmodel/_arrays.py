@@ -44,14 +44,14 @@ def check_array(
     complex_ok: bool = False,
 ) -> Array:
     """Return `x` unchanged when it is a non-empty finite array of the wanted rank, in double or single precision."""
-    if isinstance(x, np.matrix | np.ma.MaskedArray):
+    xp = namespace(x)
+    if isinstance(x, np.matrix | np.ma.MaskedArray) or (is_torch_array(x) and x.layout != xp.strided):
         raise DtypeError(
             f"{name} must be a plain array",
-            got=f"numpy.{type(x).__name__}",
-            why="a matrix multiplies where an array scales, and a masked entry has no value",
-            fix="pass numpy.asarray(x), with masked entries filled",
+            got=f"a sparse torch.{type(x).__name__}" if is_torch_array(x) else f"numpy.{type(x).__name__}",
+            why="a matrix multiplies where an array scales, and what is masked or not stored has no entry to check",
+            fix="pass numpy.asarray(x), its masked entries filled, or x.to_dense()",
         )
-    xp = namespace(x)
     kinds = ("real floating", "complex floating") if complex_ok else ("real floating",)
     if not xp.isdtype(x.dtype, kinds):
         raise DtypeError(
@@ -185,6 +185,8 @@ def scalar(x: Array) -> float:
 
 def like(values: Iterable[float] | np.ndarray, x: Array) -> Array:
     """`values` as an array of the library, dtype and device of `x`."""
+    if isinstance(values, np.ndarray):  # torch takes no negative strides, foreign byte order or read-only memory
+        values = np.require(values, values.dtype.newbyteorder("="), ["C", "W"])
     return namespace(x).asarray(values, dtype=x.dtype, device=device(x))
 
 

@@ -1,11 +1,20 @@
 """The torch room: nonlocal blocks and stages as modules, built from the library's own definitions."""
 
 from .block import NonlocalBlock as NonlocalBlock
+from .certificate import affinity_family as affinity_family
+from .certificate import stage_certificate as stage_certificate
+from .certificate import worst_case as worst_case
 from .compact_generalized import CompactGeneralizedNonlocal as CompactGeneralizedNonlocal
 from .criss_cross import CrissCross as CrissCross
 from .double_attention import DoubleAttention as DoubleAttention
 from .global_context import GlobalContext as GlobalContext
 from .multihead import MultiheadNonlocalBlock as MultiheadNonlocalBlock
+from .parametrizations import Averaging as Averaging
+from .parametrizations import Contraction as Contraction
+from .parametrizations import SpectralBall as SpectralBall
+from .parametrizations import SpectralDisc as SpectralDisc
+from .parametrizations import certified as certified
+from .penalty import cfl_penalty as cfl_penalty
 from .plan import Plan as Plan
 from .spectral import SpectralNonlocalBlock as SpectralNonlocalBlock
 from .stage import NonlocalStage as NonlocalStage

@@ -18,6 +18,7 @@ from nlmodel.nn.plan import Plan, Sizes, checked_shape, chosen, plan_of
 from nlmodel.nn.positions import check_input, from_rows, to_rows, wide
 from nlmodel.nn.shared import images_at_a_time, softmax_stage
 from nlmodel.nn.sub_blocks import sub_blocks
+from nlmodel.stability import Certificate
 
 
 FORMS = ("difference", "sum")
@@ -126,6 +127,12 @@ class NonlocalStage(nn.Module):
         """W^n = W_Z^n W_g^n, (N, C, C)."""
         w_g, w_z = self._weights()
         return w_z @ w_g
+
+    def certificate(self, x: Tensor) -> Certificate | list[Certificate]:
+        """What is certified of the stage for the affinity of x, see `stage_certificate`."""
+        from nlmodel.nn.certificate import stage_certificate  # which needs this module
+
+        return stage_certificate(self, x)
 
     def plan(self, input_shape: Sequence[int]) -> Plan:
         """Algorithm, operations, traffic and peak memory for an input of this shape (..., C, *positions)."""

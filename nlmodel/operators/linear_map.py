@@ -14,6 +14,7 @@ from nlmodel._arrays import (
     device,
     dtype_eps,
     eps,
+    like,
     namespace,
     numpy_namespace,
     to_numpy,
@@ -174,4 +175,4 @@ def match(vector: Array, Z: Array) -> Array:
     xp = namespace(Z)
     if namespace(vector) is xp and vector.dtype == Z.dtype and device(vector) == device(Z):
         return vector
-    return xp.asarray(to_numpy(vector), dtype=Z.dtype, device=device(Z))
+    return like(to_numpy(vector), Z)

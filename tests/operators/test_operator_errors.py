@@ -51,6 +51,7 @@ AFFINITIES = [
     (torch.asarray(GOOD).to(torch.bfloat16), DtypeError, "double or single precision.*bfloat16"),
     (np.ma.masked_array(GOOD, GOOD > 0.7), DtypeError, "plain array.*MaskedArray"),
     (np.asmatrix(GOOD), DtypeError, "plain array.*matrix"),
+    (torch.asarray(GOOD).to_sparse(), DtypeError, "plain array.*sparse"),
 ]
 
 

@@ -39,6 +39,18 @@ def test_a_numpy_operator_follows_the_field(omega, rng, storage, xp):
             assert_close(np.asarray(result), np.asarray(action(Z)), "reduction", n=64, scale=16.0)
 
 
+def test_memory_that_torch_does_not_take_is_copied():
+    """Read-only, reversed, or in the other byte order."""
+    entries = np.arange(1.0, 5.0)
+    locked = entries.copy()
+    locked.flags.writeable = False
+    Z = torch.ones(4, dtype=torch.float64)
+    for given in (entries, locked, entries[::-1], entries.astype(">f8")):
+        assert np.array_equal((Diagonal(given) @ Z).numpy(), given)
+    with pytest.raises(ValueError, match="strides"):  # control: torch itself
+        torch.asarray(entries[::-1])
+
+
 def test_another_operator_does_not_follow(omega):
     op = NonlocalOperator.from_affinity(torch.asarray(omega).requires_grad_())
     for call in (lambda: op @ np.ones(6), lambda: op.energy(np.ones(6)), lambda: op.mean(np.ones((6, 1)))):
