@@ -34,6 +34,13 @@ def test_the_example_prints_what_the_readme_says():
     assert rounding_hidden(printed) == rounding_hidden(said)
 
 
+def test_the_network_example_says_what_it_prints():
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    said = re.findall(r"print\(.*\)  # (\w+)", code)
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == said
+
+
 def test_the_picture_is_made_by_the_command_beside_it(tmp_path):
     target = tmp_path / "damping.svg"
     subprocess.run([sys.executable, str(ROOT / "examples" / "damping.py"), str(target)], check=True)

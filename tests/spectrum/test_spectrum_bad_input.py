@@ -65,7 +65,7 @@ def test_one_by_one_and_repeated_rows_are_fine(name: str) -> None:
     assert ON_A_MATRIX[name](np.full((3, 3), 0.25)) is not None
 
 
-@pytest.mark.parametrize("name", set(ON_A_MATRIX) - {"symmetric_part", "antisymmetric_part"})
+@pytest.mark.parametrize("name", sorted(set(ON_A_MATRIX) - {"symmetric_part", "antisymmetric_part"}))
 def test_batches_are_refused(name: str) -> None:
     with pytest.raises(ShapeError, match=r"must have 2 dimensions: got shape \(2, 3, 3\)"):
         ON_A_MATRIX[name](np.ones((2, 3, 3)))
