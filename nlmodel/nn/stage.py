@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from nlmodel._arrays import check_choice, check_count, check_number
 from nlmodel.errors import DomainError
@@ -89,7 +90,17 @@ class NonlocalStage(nn.Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw all weights anew."""
+        """Draw all weights anew.
+
+        Raises  DomainError: a certified stage, whose weights are computed and cannot be drawn.
+        """
+        if is_parametrized(self):
+            raise DomainError(
+                "a certified stage cannot draw its weights anew",
+                got="parametrised weights",
+                why="w_z and w_g are computed from other parameters, and what is written to them is lost",
+                fix="make a new stage and certify that, or torch.nn.utils.parametrize.remove_parametrizations first",
+            )
         self.embedding.reset_parameters(generator)
         if self.w_g is not None:
             nn.init.normal_(self.w_g, 0.0, math.sqrt(2.0 / self.channels), generator)

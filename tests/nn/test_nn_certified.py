@@ -341,3 +341,12 @@ def test_nothing_is_registered_when_refused():
     with pytest.raises(DomainError):
         certified(module, "contraction")
     assert not parametrize.is_parametrized(module)
+
+
+def test_a_certified_stage_is_not_drawn_anew():
+    free = made("psd", w_init=1.0, seed=3, **ZERO_ONE)
+    before = free.w_z.detach().clone()
+    free.reset_parameters(torch.Generator().manual_seed(9))
+    assert not torch.equal(free.w_z, before)  # control: a free stage is
+    with pytest.raises(DomainError, match="cannot draw its weights anew"):
+        certified(free, "contraction").reset_parameters()
