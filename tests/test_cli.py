@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from safetensors.numpy import save_file
 from nlmodel.audit import store
 from nlmodel.cli import main
 from nlmodel.errors import FileError
+from tests.html_page import Page
 
 
 PHOTOGRAPH = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
@@ -40,33 +40,6 @@ def photograph(tmp_path_factory):
     options = ["--positions", "100", "--scale", "0.8", "--report", str(report), "--json", str(record)]
     assert main(["audit", PHOTOGRAPH, *options]) == 0
     return report.read_text(encoding="utf-8"), json.loads(record.read_text(encoding="utf-8"))
-
-
-class Page(HTMLParser):
-    """What a page refers to, and whether its tags close."""
-
-    VOID = ("meta", "link", "img", "br", "hr", "input")
-
-    def __init__(self, text):
-        super().__init__()
-        self.references, self.tags, self.ids, self.open = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def test_the_page_stands_alone(photograph):

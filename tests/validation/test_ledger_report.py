@@ -1,11 +1,11 @@
 """The report: self-contained, typeset, and true to the results."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from nlmodel.errors import DomainError
+from tests.html_page import Page
 from tests.validation.fake_claims import conditional, confirmed, fake, refuted
 from tests.validation.test_ledger_cli import rich
 from validation import Section, prose, report
@@ -15,33 +15,6 @@ from validation.run import run_claim
 
 
 ASSUMED = ("real", "at most 1")
-VOID = {"meta", "br", "img", "col", "hr", "link", "path", "use", "rect", "circle", "mspace"}
-
-
-class Page(HTMLParser):
-    """Collects tags, ids and references, and checks that every element is closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.ids, self.references, self.open = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.references += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module")
