@@ -8,6 +8,7 @@ from .compact_generalized import CompactGeneralizedNonlocal as CompactGeneralize
 from .criss_cross import CrissCross as CrissCross
 from .double_attention import DoubleAttention as DoubleAttention
 from .global_context import GlobalContext as GlobalContext
+from .insertion import insert_nonlocal as insert_nonlocal
 from .multihead import MultiheadNonlocalBlock as MultiheadNonlocalBlock
 from .parametrizations import Averaging as Averaging
 from .parametrizations import Contraction as Contraction
