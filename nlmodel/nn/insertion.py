@@ -15,7 +15,11 @@ from nlmodel.nn.stage import NonlocalStage
 
 
 INSERTED = "nonlocal_block"
-_CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_CONVOLUTIONS: dict[type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d], int] = {
+    nn.Conv1d: 1,
+    nn.Conv2d: 2,
+    nn.Conv3d: 3,
+}
 
 
 def insert_nonlocal(

@@ -169,3 +169,10 @@ def test_wrong_channels_show_at_the_first_call():
     net = insert_nonlocal(resnet(), after="layer1.1", channels=5)
     with pytest.raises(NlmodelError, match="made for 5 channels"):
         net(images())
+
+
+def test_the_network_compiles_and_exports_whole():
+    net = moved(insert_nonlocal(resnet(), after="layer1.1"))
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    exported = torch.export.export(net, (images(),)).module()
+    assert torch.equal(compiled(images()), net(images())) and torch.equal(exported(images()), net(images()))
