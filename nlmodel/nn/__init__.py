@@ -9,6 +9,9 @@ from .criss_cross import CrissCross as CrissCross
 from .double_attention import DoubleAttention as DoubleAttention
 from .global_context import GlobalContext as GlobalContext
 from .insertion import insert_nonlocal as insert_nonlocal
+from .loaders import from_alexhex as from_alexhex
+from .loaders import from_mmcv as from_mmcv
+from .loaders import from_timm as from_timm
 from .multihead import MultiheadNonlocalBlock as MultiheadNonlocalBlock
 from .parametrizations import Averaging as Averaging
 from .parametrizations import Contraction as Contraction
