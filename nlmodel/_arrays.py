@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 import array_api_compat.numpy as numpy_namespace
@@ -203,6 +204,14 @@ def log_sum_exp(x: Array, axis: int = -1) -> Array:
     with np.errstate(divide="ignore"):  # log 0 is the -inf that is promised
         total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True))
     return xp.squeeze(total + top, axis=axis)
+
+
+def recomputed(function: Callable[..., Array], *arguments: Any) -> Array:
+    """`function(*arguments)`; where torch records gradients, its intermediate results are not kept but found again."""
+    if not any(is_torch_array(x) for x in arguments):
+        return function(*arguments)
+    checkpoint = importlib.import_module("torch.utils.checkpoint").checkpoint
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 
 def sparse_csr_matmul(csr: Any, Z: Array) -> Array:

@@ -148,27 +148,37 @@ def is_symmetric(omega: Array, *, log: bool = False) -> bool:
     That bounds the defect of M^{1/2} K M^{-1/2}, whatever the scale of each row: a large block does not excuse a
     small one, nor one matrix of a batch another.
     """
-    with np.errstate(over="ignore"):
-        defect, bound = _log_defect(omega) if log else _defect(omega)
-        return bool(namespace(omega).all(defect <= bound))
+    top = row_tops(omega, log=log)
+    return is_mirrored(omega, transpose(omega), top, top, log=log)
 
 
-def _defect(omega: Array) -> tuple[Array, Array]:
+def row_tops(omega: Array, *, log: bool = False) -> Array:
+    """The largest |omega_ij| of each row; of log omega the largest entry, 0 where all are infinite.  (..., M)."""
     xp = namespace(omega)
-    size = xp.sqrt(xp.max(xp.abs(omega), axis=-1))
-    return xp.abs(omega - transpose(omega)), 16 * eps(omega) * size[..., :, None] * size[..., None, :]
+    if not log:
+        return xp.max(xp.abs(omega), axis=-1)
+    top = xp.max(omega, axis=-1)
+    return xp.where(xp.isfinite(top), top, xp.zeros_like(top))
 
 
-def _log_defect(logits: Array) -> tuple[Array, Array]:
+def is_mirrored(tile: Array, mirrored: Array, tops: Array, other_tops: Array, *, log: bool = False) -> bool:
+    """`is_symmetric` of one tile of omega and the transpose of its mirror image, from the tops of rows and columns."""
+    xp = namespace(tile)
+    with np.errstate(over="ignore"):
+        if log:
+            defect, bound = _log_defect(tile, mirrored, tops[..., :, None], other_tops[..., None, :])
+        else:
+            size = xp.sqrt(tops)[..., :, None] * xp.sqrt(other_tops)[..., None, :]
+            defect, bound = xp.abs(tile - mirrored), 16 * eps(tile) * size
+        return bool(xp.all(defect <= bound))
+
+
+def _log_defect(tile: Array, mirrored: Array, top: Array, other: Array) -> tuple[Array, Array]:
     """The same for log omega, after division by sqrt(t_i t_j); log t brings its own rounding, up to sqrt(eps)."""
-    xp = namespace(logits)
-    top = xp.max(logits, axis=-1)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    scaled = logits - top[..., :, None] / 2 - top[..., None, :] / 2  # not both above 0
-    scaled = xp.exp(xp.clip(scaled, max=1.0))
-    size = xp.sqrt(xp.abs(top))
-    bound = 16 * eps(logits) * xp.clip(size[..., :, None] * size[..., None, :], min=1.0)
-    return xp.abs(scaled - transpose(scaled)), xp.clip(bound, max=eps(logits) ** 0.5)
+    xp = namespace(tile)
+    here, there = (xp.exp(xp.clip(logits - top / 2 - other / 2, max=1.0)) for logits in (tile, mirrored))
+    bound = 16 * eps(tile) * xp.clip(xp.sqrt(xp.abs(top)) * xp.sqrt(xp.abs(other)), min=1.0)
+    return xp.abs(here - there), xp.clip(bound, max=eps(tile) ** 0.5)
 
 
 def is_nonnegative(omega: Array) -> bool:

@@ -7,3 +7,4 @@ from nlmodel.operators.grid import GridAffinity as GridAffinity
 from nlmodel.operators.linear_map import LinearMap as LinearMap
 from nlmodel.operators.nonlocal_operator import NonlocalOperator as NonlocalOperator
 from nlmodel.operators.sparse import SparseAffinity as SparseAffinity
+from nlmodel.operators.streamed import StreamedAffinity as StreamedAffinity

@@ -18,11 +18,8 @@ from nlmodel.operators.algebra import Diagonal, Product
 from nlmodel.operators.dense import DenseAffinity
 from nlmodel.operators.grid import GridAffinity, checked_grid
 from nlmodel.operators.linear_map import LinearMap, broadcastable, match
+from nlmodel.operators.of_points import STORAGES, affinity_of
 from nlmodel.operators.sparse import SparseAffinity
-
-
-STORAGES = ("auto", "dense", "sparse")
-SPARSE_FROM = 1000  # positions; below, a dense matrix is smaller than 8 MB and faster
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,30 +87,16 @@ class NonlocalOperator(LinearMap):
 
         Parameters
         ----------
-        storage : "dense", "sparse" (NumPy points and a kernel with a finite horizon), or "auto": sparse where
-            that is possible and M >= 1000, else dense.  What was chosen is `op.storage`.
+        storage : "dense", "sparse" (NumPy points and a kernel with a finite horizon), "streamed" (never stored, tiles
+            of it are evaluated at each product), or "auto": sparse where that is possible and M >= 1000, dense up to
+            512 MiB, else streamed.  All are exact; what was chosen is `op.storage`.
         weights : cell volumes for a quadrature of the integral operator; default 1.
         """
         check_choice(normalize, "normalize", HOW)
         check_choice(storage, "storage", STORAGES)
         kernel = as_kernel(kernel)
         check_array(X, "X", min_ndim=2)
-        if storage == "auto":
-            local = isinstance(kernel, RadialKernel) and np.isfinite(kernel.horizon)
-            storage = (
-                "sparse" if local and isinstance(X, np.ndarray) and X.ndim == 2 and len(X) >= SPARSE_FROM else "dense"
-            )
-        if storage == "sparse":
-            affinity: Affinity = SparseAffinity.from_points(X, kernel)
-        else:
-            values = kernel.log(X) if kernel.exponential else kernel(X)
-            affinity = DenseAffinity.from_array(  # a law that fails on some points may hold on these
-                values,
-                log=kernel.exponential,
-                symmetric=kernel.symmetric or None,
-                nonnegative=kernel.nonnegative or None,
-            )
-        return cls._normalized(affinity, normalize, weights, alpha)
+        return cls._normalized(affinity_of(X, kernel, storage), normalize, weights, alpha)
 
     @classmethod
     def on_grid(
@@ -165,7 +148,7 @@ class NonlocalOperator(LinearMap):
 
     @property
     def storage(self) -> str:
-        """The representation: "dense", "sparse" or "grid"."""
+        """The representation: "dense", "sparse", "streamed" or "grid"."""
         return self.averaging.storage
 
     @property

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from nlmodel import NonlocalOperator
-from nlmodel.kernels import Gaussian, InverseDistance, TopHat, TruncatedGaussian
+from nlmodel.kernels import ExpDot, FunctionKernel, Gaussian, InverseDistance, TopHat, TruncatedGaussian
 
 
 HOWS = ("none", "row", "sinkhorn", "alpha") * 2 + ("symmetric",)  # rarer: half of the laws say nothing about it
-STORAGES = ("dense", "logarithm", "matrix", "sparse", "periodic", "free")
+STORAGES = ("dense", "logarithm", "matrix", "sparse", "streamed", "periodic", "free")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def averaging(omega: np.ndarray, weights: np.ndarray, how: str) -> np.ndarray:
     return row[:, None] * omega * column * weights
 
 
+def cauchy(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """A user's own function, of which nothing is declared."""
+    return 1 / (1 + ((X[:, None] - Y[None]) ** 2).sum(-1))
+
+
 def dense_affinity(rng: np.random.Generator, M: int, dtype) -> np.ndarray:
     raw = rng.uniform(0.1, 1.0, (M, M))
     return ((raw + raw.T) / 2).astype(dtype)
@@ -94,10 +99,13 @@ def cases(draw, storage: str):
         X = rng.uniform(0, 1, (M, dim)).astype(dtype)
         op = NonlocalOperator.from_points(X, kernel, how, storage="sparse", weights=weights)
         omega = kernel(X.astype(np.float64))
-    elif storage == "logarithm":
+    elif storage in ("logarithm", "streamed"):
         X = rng.standard_normal((M, 2)).astype(dtype)
-        op = NonlocalOperator.from_points(X, Gaussian(1.5), how, storage="dense", weights=weights)
-        omega = Gaussian(1.5)(X.astype(np.float64))
+        kernels = [Gaussian(1.5)] if storage == "logarithm" else [Gaussian(1.5), ExpDot(4.0), FunctionKernel(cauchy)]
+        kernel = draw(st.sampled_from(kernels))
+        kind = "dense" if storage == "logarithm" else "streamed"
+        op = NonlocalOperator.from_points(X, kernel, how, storage=kind, weights=weights)
+        omega = kernel(X.astype(np.float64))
     else:
         raw = dense_affinity(rng, M, dtype)
         op = NonlocalOperator.from_affinity(csr_array(raw) if storage == "matrix" else raw, how, weights=weights)
