@@ -9,11 +9,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nlmodel.errors import NlmodelError
+from nlmodel.errors import DomainError, MissingPackageError, NlmodelError
+
+
+if TYPE_CHECKING:
+    from nlmodel.audit import Audit
 
 
 ANALYSED, BAD_INPUT, INTERRUPTED = 0, 2, 130
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
+ARRAYS_OR_LAYERS = ".safetensors"
+OTHERS = "Tensors that belong to no layer are left out: `--key` takes them as arrays."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,19 +53,24 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="assumptions, spectrum, step limits, Markov chain and steady states of a file",
-        description="Audit features (positions x channels), an affinity matrix (positions x positions), or "
-        "weights "
-        "(channels x channels, or a pair W_Z, W_g). Loading a file never runs code.",
+        description="Audit features (positions x channels), an affinity matrix (positions x positions), weights "
+        "(channels x channels, or a pair W_Z, W_g), or the nonlocal blocks and attention layers of a checkpoint. "
+        "Loading a file never runs code.",
     )
     audit.set_defaults(run=_audit)
-    audit.add_argument("file", type=Path, metavar="FILE", help=".npy, .npz, .png, .jpg or .safetensors")
+    audit.add_argument(
+        "file", type=Path, metavar="FILE", help=".npy, .npz, .png, .jpg, .safetensors, .pt, .pth, .ckpt or .bin"
+    )
     audit.add_argument("--report", type=Path, metavar="FILE", help="write one self-contained HTML page with figures")
     audit.add_argument("--json", type=Path, metavar="FILE", help="write every number as JSON")
     reading = audit.add_argument_group("what is in the file")
     reading.add_argument(
         "--as", dest="role", default="auto", metavar="ROLE", help="features, affinity, weights or auto"
     )
-    reading.add_argument("--key", action="append", default=[], metavar="NAME", help="take this array (may be repeated)")
+    reading.add_argument(
+        "--key", action="append", default=[], metavar="NAME", help="take this array or layer (may be repeated)"
+    )
+    reading.add_argument("--heads", type=int, metavar="N", help="heads of the attention layers in a checkpoint")
     reading.add_argument("--positions", type=int, default=900, metavar="N", help="at most N positions (default 900)")
     reading.add_argument("--patch", type=int, default=4, metavar="P", help="patches of P x P pixels (default 4)")
     kernel = audit.add_argument_group("the affinity")
@@ -77,7 +90,6 @@ def _info(_: argparse.Namespace) -> None:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from nlmodel.audit import Options, audit_file
     from nlmodel.audit.packages import require
     from nlmodel.audit.readers.entry import printable
     from nlmodel.audit.store import check_targets, write
@@ -86,16 +98,7 @@ def _audit(options: argparse.Namespace) -> None:
     require("rich")
     targets = [path for path in (options.report, options.json) if path is not None]
     check_targets(targets, options.file)
-    chosen = Options(
-        role=options.role,
-        keys=tuple(options.key),
-        kernel=options.kernel,
-        scale=options.scale,
-        normalize=options.normalize,
-        positions=options.positions,
-        patch=options.patch,
-    )
-    audits, notes = audit_file(options.file, chosen)
+    audits, notes = _audits(options)
     about = {"source": printable(options.file.name), "notes": notes, "version": version("nlmodel")}
     texts: list[tuple[Path, str]] = []
     if options.report is not None:
@@ -110,6 +113,41 @@ def _audit(options: argparse.Namespace) -> None:
     for path, text in texts:
         write(path, text)
         print(f"Wrote {printable(str(path))}")
+
+
+def _audits(options: argparse.Namespace) -> tuple[list[Audit], list[str]]:
+    """The audits of layers where a file can hold some, else of arrays."""
+    from nlmodel.audit import Options, audit_file
+
+    chosen = Options(
+        role=options.role,
+        keys=tuple(options.key),
+        kernel=options.kernel,
+        scale=options.scale,
+        normalize=options.normalize,
+        positions=options.positions,
+        patch=options.patch,
+    )
+    suffix = options.file.suffix.lower()
+    if suffix in CHECKPOINTS and options.role != "auto":
+        raise DomainError("--as is for arrays", got="a checkpoint", fix="leave out --as, or save the array as .npy")
+    if suffix in CHECKPOINTS or (suffix == ARRAYS_OR_LAYERS and options.role == "auto"):
+        try:
+            from nlmodel.nn.checkpoint import audit_checkpoint, layer_names
+        except ImportError as error:
+            if suffix in CHECKPOINTS or options.heads is not None:
+                raise MissingPackageError(
+                    "a checkpoint needs the package torch",
+                    got=str(error),
+                    fix="pip install 'nlmodel[nn]'",
+                ) from error
+        else:
+            if suffix in CHECKPOINTS or layer_names(options.file, options.key):
+                audits, notes = audit_checkpoint(options.file, heads=options.heads, keys=options.key)
+                return audits, notes if suffix in CHECKPOINTS else [*notes, OTHERS]
+    if options.heads is not None:
+        raise DomainError("--heads is for attention layers", got="a file of arrays", fix="leave out --heads")
+    return audit_file(options.file, chosen)
 
 
 if __name__ == "__main__":

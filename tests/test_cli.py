@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import matplotlib.cbook
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -142,6 +143,61 @@ def test_options_reach_the_analysis(features, capsys):
     assert "20 of 40 positions were taken" in out
 
 
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Attention and a nonlocal block with a batch norm, as torch.save writes them."""
+    draw = torch.Generator().manual_seed(1)
+    shapes = {"attn.in_proj_weight": (24, 8), "attn.out_proj.weight": (8, 8), "nl.g.weight": (4, 8)}
+    shapes |= {"nl.w_z.weight": (8, 4), "nl.norm.weight": (8,), "nl.norm.running_var": (8,)}
+    path = tmp_path / "net.pth"
+    torch.save({"state_dict": {name: torch.rand(shape, generator=draw) for name, shape in shapes.items()}}, path)
+    return path
+
+
+def test_a_checkpoint_is_audited_layer_by_layer(checkpoint, tmp_path, capsys):
+    report, record = tmp_path / "r.html", tmp_path / "r.json"
+    options = ["--heads", "2", "--report", str(report), "--json", str(record)]
+    assert main(["audit", str(checkpoint), *options]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for words in ("head 1 of 2", "is folded in", "z-score", "nothing is said of the affinities"):
+        assert words in out
+    audits = json.loads(record.read_text(encoding="utf-8"))["audits"]
+    assert [audit["name"] for audit in audits] == ["attn head 0", "attn head 1", "nl"]
+    assert all(audit["facts"]["trace"] for audit in audits)
+    page = Page(report.read_text(encoding="utf-8"))
+    assert page.tags.count("article") == 3
+    assert page.tags.count("svg") >= 3
+    assert main(["audit", str(checkpoint), "--key", "nl"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "--heads" not in out
+    assert "bottleneck of 8 channels through 4" in out
+
+
+def test_safetensors_hold_layers_or_arrays(checkpoint, tmp_path, rng, capsys):
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    save_file({name: value.numpy() for name, value in state.items()}, tmp_path / "net.safetensors")
+    for options, words in (
+        ([], "torch.nn.MultiheadAttention"),
+        ([], "belong to no layer"),
+        (["--key", "attn.out_proj.weight"], "Read as weights"),
+        (["--as", "weights", "--key", "nl.w_z.weight", "--key", "nl.g.weight"], "Read as a bottleneck"),
+    ):
+        assert main(["audit", str(tmp_path / "net.safetensors"), *options]) == 0
+        assert words in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_torch_a_checkpoint_is_refused_and_arrays_are_not(
+    checkpoint, features, tmp_path, rng, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "nlmodel.nn.checkpoint", None)  # what importing it does where torch is missing
+    assert main(["audit", str(checkpoint)]) == 2
+    err = capsys.readouterr().err
+    assert "MissingPackageError" in err and "torch" in err and "pip install 'nlmodel[nn]'" in err
+    save_file({"w": rng.standard_normal((5, 5))}, tmp_path / "w.safetensors")
+    for path in (features, tmp_path / "w.safetensors"):
+        assert main(["audit", str(path)]) == 0
+
+
 def test_names_in_a_file_are_only_names(tmp_path, rng, capsys):
     name = "$\\mu$<script>alert(1)</script>[red]x[/red]"
     save_file({name: rng.standard_normal((6, 6))}, tmp_path / "m.safetensors")
@@ -165,6 +221,22 @@ BAD = {
     "key.npy": (np.ones((4, 3)), ["--key", "x"], "FileError: no array of this name"),
     "signs.npy": (np.array([[1.0], [-2.0], [0.5]]), ["--kernel", "dot_product"], "NormalizationError"),
 }
+
+
+def test_bad_checkpoints_and_options_give_one_message(checkpoint, features, tmp_path, capsys):
+    (tmp_path / "noise.pt").write_bytes(b"noise")
+    for arguments, message in (
+        ([tmp_path / "noise.pt"], "FileError: noise.pt is no checkpoint"),
+        ([tmp_path / "missing.ckpt"], "FileError: no such file"),
+        ([checkpoint, "--key", "nothing"], "FileError: no layer of this name"),
+        ([checkpoint, "--heads", "0"], "DomainError: heads must be at least 1"),
+        ([checkpoint, "--key", "attn", "--heads", "3"], "DomainError: the number of heads must divide"),
+        ([checkpoint, "--as", "features"], "DomainError: --as is for arrays"),
+        ([features, "--heads", "2"], "DomainError: --heads is for attention layers"),
+    ):
+        assert main(["audit", *map(str, arguments)]) == 2
+        out, err = capsys.readouterr()
+        assert (message in err, "Traceback" in err, out) == (True, False, "")
 
 
 @pytest.mark.parametrize("name", BAD)

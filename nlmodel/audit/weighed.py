@@ -47,8 +47,13 @@ class Weighed:
 
     @cached_property
     def inertia(self) -> tuple[int, int, int]:
-        """Numbers of positive, negative and zero eigenvalues of W~."""
-        if self.factors is not None:
-            return low_rank_inertia(*self.factors).signs
+        """Numbers of positive, negative and zero eigenvalues of W~, zero being what rounding of W could make of it.
+
+        Of a bottleneck at most rank [W_Z, W_g^T] are not zero, whatever rounding adds.
+        """
         size = float(np.max(np.abs(self.symmetric)))
-        return inertia(self.matrix, tol=8 * self.channels * self.unit * size).signs
+        positive, negative, _ = inertia(self.matrix, tol=8 * self.channels * self.unit * size).signs
+        if self.factors is not None:
+            exact = low_rank_inertia(*self.factors).signs
+            positive, negative = min(positive, exact[0]), min(negative, exact[1])
+        return positive, negative, self.channels - positive - negative

@@ -4,11 +4,14 @@ from .block import NonlocalBlock as NonlocalBlock
 from .certificate import affinity_family as affinity_family
 from .certificate import stage_certificate as stage_certificate
 from .certificate import worst_case as worst_case
+from .checkpoint import audit_checkpoint as audit_checkpoint
 from .compact_generalized import CompactGeneralizedNonlocal as CompactGeneralizedNonlocal
 from .criss_cross import CrissCross as CrissCross
 from .double_attention import DoubleAttention as DoubleAttention
 from .global_context import GlobalContext as GlobalContext
 from .insertion import insert_nonlocal as insert_nonlocal
+from .inspection import AuditReport as AuditReport
+from .inspection import audit as audit
 from .loaders import from_alexhex as from_alexhex
 from .loaders import from_mmcv as from_mmcv
 from .loaders import from_timm as from_timm

@@ -117,6 +117,36 @@ def test_a_state_dict_serves_as_well_once_all_is_told():
     check_parity(from_alexhex(alexhex.state_dict()), alexhex, x)
 
 
+def test_a_block_inside_a_network_is_found_by_its_prefix():
+    x = images(2, torch.float64)
+    for kind, load in ((Mmcv, from_mmcv), (Timm, from_timm)):
+        peer = peer_of(kind, 2, {}).double().eval()
+        network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(peer))
+        for prefix in ("1.0", "1.0."):
+            check_parity(load(network, prefix=prefix), peer, x)
+
+
+def test_a_frozen_norm_stays_frozen():
+    peer = peer_of(Timm, 2, {}).double().train()
+    peer.norm.eval()
+    peer.norm.momentum = 0.3
+    block = from_timm(peer)
+    assert block.training and block.norm is not None
+    assert (block.norm.training, block.norm.momentum) == (False, 0.3)
+    check_parity(block, peer, images(2, torch.float64))
+
+
+def test_loading_draws_no_number_and_stays_on_the_device():
+    peer = peer_of(Mmcv, 2, {"mode": "concatenation", "norm": True})
+    before = torch.get_rng_state()
+    from_mmcv(peer)
+    assert torch.equal(torch.get_rng_state(), before)
+    NonlocalBlock(CHANNELS)  # the control: a new block draws
+    assert not torch.equal(torch.get_rng_state(), before)
+    block = from_mmcv(peer.to("meta"))
+    assert {t.device.type for t in block.state_dict().values()} == {"meta"}
+
+
 def test_copies_share_nothing_with_the_peer():
     peer = peer_of(Timm, 2, {})
     block = from_timm(peer)
@@ -128,13 +158,15 @@ def test_copies_share_nothing_with_the_peer():
 
 def test_the_block_is_one_of_ours():
     block = from_mmcv(peer_of(Mmcv, 2, {"mode": "dot_product"}))
-    assert block.plan((3, CHANNELS, 4, 6)).algorithm == "associative"
+    assert block.plan((3, CHANNELS, 4, 6)).algorithm != "dense"
     assert block.weight_matrix().shape == (CHANNELS, CHANNELS)
 
 
 STATE = peer_of(Mmcv, 2, {}).state_dict()
 GAUSSIAN = peer_of(Mmcv, 2, {"mode": "gaussian"}).state_dict()
 TIMM = peer_of(Timm, 2, {}).state_dict()
+POOLED = peer_of(AlexHex, 3, {"mode": "dot_product"})
+POOLED.g[1] = POOLED.phi[1] = nn.MaxPool3d(2)
 TOLD: dict[str, Any] = {"mode": "embedded_gaussian", "use_scale": True}
 REFUSED = [
     (lambda: from_mmcv(STATE), ChoiceError, "mode must be told"),
@@ -155,6 +187,18 @@ REFUSED = [
     (lambda: from_mmcv({**STATE, "phi.conv.bias": torch.ones(2).double()}, **TOLD), DtypeError, "share their dtype"),
     (lambda: from_mmcv({**STATE, "phi.conv.weight": torch.ones(2, 4, 1, 1).int()}, **TOLD), ShapeError, "int32"),
     (lambda: from_mmcv(STATE, norm_eps=0.0, **TOLD), DomainError, "norm_eps"),
+    (lambda: from_mmcv({**STATE, "g.conv.weight": torch.ones(0, 4, 1, 1)}, **TOLD), DomainError, "inner"),
+    (lambda: from_mmcv({**STATE, "g.conv.weight": torch.ones(2)}, **TOLD), ShapeError, "1x1"),
+    (lambda: from_mmcv(STATE, prefix=3, **TOLD), DtypeError, "prefix"),  # pyright: ignore[reportArgumentType]
+    (lambda: from_mmcv(peer_of(Mmcv, 2, {}), mode="dot_product"), ChoiceError, "mode must be that of the module"),
+    (lambda: from_mmcv(peer_of(Mmcv, 2, {}), use_scale=False), ChoiceError, "use_scale must be that of the module"),
+    (lambda: from_mmcv(peer_of(Mmcv, 2, {"norm": 1}), norm_eps=1e-5), ChoiceError, "norm_eps must be that of the mod"),
+    (lambda: from_mmcv(nn.Linear(2, 2), **TOLD), ChoiceError, "fit the weights|must have"),
+    (lambda: from_timm(peer_of(Timm, 2, {}), use_scale=False), ChoiceError, "use_scale must be that of the module"),
+    (lambda: from_timm(nn.Linear(2, 2)), ChoiceError, "use_scale must be told"),
+    (lambda: from_timm(nn.Linear(2, 2), use_scale=True), ChoiceError, "must have"),
+    (lambda: from_timm({**TIMM, "g.weight": torch.ones(3)}, use_scale=True), ShapeError, "1x1"),
+    (lambda: from_alexhex(POOLED, mode="dot_product"), ChoiceError, "max-pooled by two"),
     (lambda: from_timm(TIMM), ChoiceError, "use_scale must be told"),
     (lambda: from_timm(STATE, use_scale=True), ChoiceError, "must have"),
     (lambda: from_timm({**TIMM, "norm.running_mean": torch.ones(3)}, use_scale=True), ShapeError, "running_mean"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from nlmodel.audit.readers.entry import Entry, printable
@@ -33,16 +34,24 @@ def entries(path: str | Path) -> list[Entry]:
 
     Raises   FileError: missing, a folder, empty, damaged, too large, of another kind, or without an array.
     """
+    path = check_file(path, tuple(SUFFIXES))
+    found = SUFFIXES[path.suffix.lower()](path)
+    if not found:
+        raise FileError("the file holds no array", got=printable(str(path)))
+    return found
+
+
+def check_file(path: str | Path, suffixes: Collection[str]) -> Path:
+    """The path of a regular, readable file that is not empty and ends in one of these suffixes."""
     path = Path(path)
     name = printable(str(path))
     if not path.exists():
         raise FileError("no such file", got=name)
     if not path.is_file():
         raise FileError("not a regular file", got=name, fix="pass one file")
-    reader = SUFFIXES.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in suffixes:
         raise FileError(
-            "unknown kind of file", got=name, fix=f"pass one of {', '.join(SUFFIXES)}; save arrays with numpy.save"
+            "unknown kind of file", got=name, fix=f"pass one of {', '.join(suffixes)}; save arrays with numpy.save"
         )
     try:
         empty = path.stat().st_size == 0
@@ -51,7 +60,4 @@ def entries(path: str | Path) -> list[Entry]:
         raise FileError(f"{name} cannot be opened", got=error.strerror) from error
     if empty:
         raise FileError("the file is empty", got=name, fix="write the file again")
-    found = reader(path)
-    if not found:
-        raise FileError("the file holds no array", got=name)
-    return found
+    return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from nlmodel.audit.report import Fact, Finding, Picture, Section
@@ -34,7 +36,7 @@ def signs(x: Weighed) -> tuple[Section, list[Finding]]:
     ]
     findings = [_count(x, positive, negative)]
     pictures = []
-    null = _null(x)
+    null = null_of(x)
     if null is not None:
         found = int(np.sum(top_by_magnitude(x.matrix, null.k) < 0))
         z = sign_z_score(x.matrix, null.k, null) if null.std else None
@@ -73,12 +75,16 @@ def _theorem(x: Weighed) -> str:
     return f"at most {x.rank} of each sign, by the inertia theorem"
 
 
-def _null(x: Weighed) -> NullModel | None:
+def null_of(x: Weighed) -> NullModel | None:
     """Random bottlenecks of the same rank; None where there are too few to count."""
     k = min(x.rank, x.channels // 2)
-    if k < FEWEST:
-        return None
-    return null_model(x.channels, x.rank, k, draws=DRAWS, rng=np.random.default_rng(SEED))
+    return _drawn(x.channels, x.rank, k) if k >= FEWEST else None
+
+
+@cache
+def _drawn(channels: int, rank: int, k: int) -> NullModel:
+    """Once for all layers and heads of one shape, which have one null model."""
+    return null_model(channels, rank, k, draws=DRAWS, rng=np.random.default_rng(SEED))
 
 
 def _count(x: Weighed, positive: int, negative: int) -> Finding:

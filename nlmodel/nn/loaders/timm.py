@@ -6,21 +6,20 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from nlmodel._arrays import check_number
 from nlmodel.nn.block import NonlocalBlock
-from nlmodel.nn.loaders.assembly import Form, Names, assembled, batch_norm
+from nlmodel.nn.loaders.assembly import Names, assembled
 from nlmodel.nn.loaders.modes import needed
-from nlmodel.nn.loaders.weights import PeerWeights
+from nlmodel.nn.loaders.weights import PeerWeights, told
 
 
-NAMES = Names(theta="t", phi="p", g="g", w_z="z", norm="norm", concat=None)
+NAMES = Names(theta="t", phi="p", g="g", w_z="z", norm="norm", concat=None, pool=None)
 
 
 def from_timm(
     source: nn.Module | Mapping[str, Tensor],
     *,
     use_scale: bool | None = None,
-    norm_eps: float = 1e-5,
+    norm_eps: float | None = None,
     prefix: str = "",
 ) -> NonlocalBlock:
     """A NonLocalAttn of timm as a `NonlocalBlock`: the same function of x, to rounding.
@@ -28,25 +27,24 @@ def from_timm(
     Parameters
     ----------
     source : the module, or its state_dict; timm itself is not needed.
-    use_scale : whether scalar products are divided by the root of the number of channels; the module says it.
-    norm_eps : of the batch norm, when `source` is a state_dict.
+    use_scale : whether scalar products are divided by the root of the number of channels, not of the inner width;
+        the module says it.
+    norm_eps : of the batch norm, when `source` is a state_dict; None is torch's 1e-5.
     prefix : of the names of this block, when `source` holds a whole network.
 
-    Returns  a block with copies of the weights; `source` is unchanged.
-    Raises   ChoiceError: a weight is missing or left over, or use_scale is not told; ShapeError; DtypeError.
+    Returns  a block with copies of the weights, in training mode where the module is; `source` is unchanged.
+    Raises   ChoiceError: a weight is missing or left over, use_scale is not told, or an option contradicts the source;
+             ShapeError; DtypeError; DomainError.
+    Accuracy that of the peer, another order of the sums.
     """
-    check_number(norm_eps, "norm_eps", above=0.0)
     weights = PeerWeights(source, prefix)
-    if isinstance(source, nn.Module):
-        scale = float(source.scale)  # pyright: ignore[reportArgumentType]
-        form = Form(
-            "embedded_gaussian",
-            scale=scale,
-            training=source.training,
-            **batch_norm(source.get_submodule("norm")),  # pyright: ignore[reportArgumentType]
-        )
-    else:
-        channels = weights.left["g.weight"].shape[1] if weights.has("g.weight") else 1
-        scaled = needed(use_scale, "use_scale")
-        form = Form("embedded_gaussian", scale=channels**-0.5 if scaled else False, eps=norm_eps)
-    return assembled(weights, NAMES, form)
+    scale = told(weights.module, "scale", _factor(weights, use_scale), "use_scale")
+    scale = scale if isinstance(scale, float) else needed(use_scale, "use_scale")
+    return assembled(weights, NAMES, "embedded_gaussian", scale=scale, norm_eps=norm_eps)
+
+
+def _factor(weights: PeerWeights, use_scale: bool | None) -> float | None:
+    """The factor of the scalar products that `use_scale` stands for."""
+    if use_scale is None or not weights.has("norm.weight"):
+        return None
+    return max(1, weights.left["norm.weight"].numel()) ** -0.5 if needed(use_scale, "use_scale") else 1.0

@@ -1,8 +1,9 @@
-"""The weights of a peer's block: copies, taken by name, none left over."""
+"""The weights of a peer's block: copies, taken by name, none left over; and what its module says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,25 @@ class PeerWeights:
                 why="a block is made from named tensors",
                 fix='of a checkpoint pass the mapping itself, often checkpoint["state_dict"]',
             )
-        self.left = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+        if not isinstance(prefix, str):
+            raise DtypeError("prefix must be a string", got=repr(prefix))
+        start = f"{prefix.removesuffix('.')}." if prefix else ""
+        self.left = {name[len(start) :]: value for name, value in state.items() if name.startswith(start)}
         if not self.left:
             some = ", ".join(map(repr, list(state)[:3]))
             raise ChoiceError(
                 "prefix must be the beginning of names in the state dict", got=f"{prefix!r}; names are {some}, ..."
             )
+        self.module = source.get_submodule(start[:-1]) if isinstance(source, nn.Module) else None
+
+    @property
+    def training(self) -> bool:
+        """Whether the peer is a module in training mode."""
+        return self.module is not None and self.module.training
+
+    def part(self, name: str) -> nn.Module | None:
+        """The submodule of this name, where the peer is a module."""
+        return None if self.module is None else self.module.get_submodule(name)
 
     def has(self, name: str) -> bool:
         """Whether a tensor of this name is left."""
@@ -50,7 +64,7 @@ class PeerWeights:
     def matrix(self, name: str) -> tuple[Tensor, int]:
         """The weight of a 1x1 convolution as (out, in), and the dimension of its positions."""
         kernel = self.take(f"{name}.weight")
-        if kernel.ndim not in (3, 4, 5) or kernel[0, 0].numel() != 1 or not kernel.is_floating_point():
+        if kernel.ndim not in (3, 4, 5) or set(kernel.shape[2:]) != {1} or not kernel.is_floating_point():
             raise ShapeError(
                 f"{name}.weight must be the kernel of a 1x1 convolution",
                 got=f"shape {tuple(kernel.shape)}, {kernel.dtype}",
@@ -72,9 +86,25 @@ class PeerWeights:
             )
 
 
-def check_alike(tensors: list[Tensor]) -> torch.dtype:
-    """The one dtype of all."""
-    dtypes = {t.dtype for t in tensors}
-    if len(dtypes) > 1:
-        raise DtypeError("all weights must share their dtype", got=", ".join(sorted(map(str, dtypes))))
-    return dtypes.pop()
+def told(owner: nn.Module | None, attribute: str, given: Any, name: str | None = None) -> Any:
+    """What a module says of itself by an attribute, else what the caller said; ChoiceError where both differ."""
+    own = getattr(owner, attribute, None)
+    if own is None or given is None or given == own:
+        return given if own is None else own
+    raise ChoiceError(
+        f"{name or attribute} must be that of the module",
+        got=f"{given!r}, and the module has {own!r}",
+        why="another value would give another function",
+        fix=f"leave out {name or attribute}, or pass the state_dict",
+    )
+
+
+def check_alike(tensors: list[Tensor]) -> tuple[torch.dtype, torch.device]:
+    """The one dtype and device of all."""
+    kinds = {(t.dtype, t.device) for t in tensors}
+    if len(kinds) > 1:
+        raise DtypeError(
+            "all weights must share their dtype and device",
+            got=", ".join(sorted(f"{dtype} on {device}" for dtype, device in kinds)),
+        )
+    return kinds.pop()
