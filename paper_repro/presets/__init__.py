@@ -24,4 +24,4 @@ def printed_errors(table: str) -> dict[str, float]:
 
 
 def _read(name: str) -> dict:
-    return read_toml(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return read_toml(resources.files("paper_repro.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
