@@ -1,10 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint types contracts wheel clean
+.PHONY: verify mini test lint types contracts bench-nn wheel clean
 
 verify: .venv/ready
 	$(BIN)/python -m validation $(ARGS)
+
+mini: .venv/ready
+	$(BIN)/python -m paper_repro mini $(if $(CIFAR),--data "$(CIFAR)") $(ARGS)
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
@@ -19,6 +22,9 @@ types: .venv/ready
 contracts: .venv/ready
 	$(BIN)/lint-imports
 
+bench-nn: .venv/ready .venv/peers-ready
+	$(BIN)/python -m benchmarks nn $(ARGS)
+
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
@@ -28,6 +34,11 @@ wheel: .venv/ready
 	$(BIN)/python -m pip install --quiet --upgrade pip==26.3
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	touch $@
+
+# In a folder of their own, which only a benchmark looks into: they replace nothing, and torch stays what it is.
+.venv/peers-ready: .venv/ready
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/peers --group peers
 	touch $@
 
 clean:

@@ -1,4 +1,4 @@
-"""The queue of runs: (row, configuration, seed) in an order that makes each prefix useful, worked off by any number of workers."""
+"""The queue of runs, one seed of every row first, worked off by any number of workers on any number of machines."""
 
 from .collect import COLUMNS as COLUMNS
 from .collect import collect as collect

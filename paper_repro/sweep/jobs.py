@@ -28,7 +28,7 @@ class Job:
 
 
 def queue(rows: Sequence[tuple[str, RunConfig]], seeds: Iterable[int]) -> list[Job]:
-    """All (row, seed), one seed of every row first: wherever it stops, every row has as many seeds as any other, or one less.
+    """All (row, seed), one seed of every row first: wherever it stops, no row is ahead of another by more than a seed.
 
     Raises   DomainError: no row, no seed, a seed twice; DtypeError: a seed that is no whole number.
     """

@@ -1,9 +1,11 @@
 """Who works on a run: a lock file that any number of processes and machines agree on, through the file system alone.
 
-The file appears whole and once, by a hard link, which is atomic on local file systems and on NFS.  Its holder keeps touching
-it; the time of its last touch is compared with that of a file touched now in the same folder, so that the clocks of the
-machines need not agree.  The lock of a holder that went silent, or died on this machine, is taken over by whoever links
-a file named after the dead holder's token first.
+The file appears whole and once, by a hard link, which is atomic on local file systems and on NFS.  Its holder keeps
+touching it; the time of its last touch is compared with that of a file touched now in the same folder, so that the
+clocks of the machines need not agree.  The lock of a holder that went silent, or died on this machine, is taken over by
+whoever links a file named after the dead holder's token first.  A holder that was silent for so long, but not dead,
+trains on beside the next one; every file of a run is replaced as a whole, and on one kind of machine both compute the
+same bytes.
 """
 
 from __future__ import annotations
