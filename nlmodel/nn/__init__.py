@@ -1,4 +1,9 @@
-"""The torch room: nonlocal blocks and stages as modules, built from the library's own definitions."""
+"""The torch room: nonlocal blocks and stages as modules, built from the library's own definitions.
+
+Every module runs under torch.compile(fullgraph=True), forward and backward (second derivatives only outside compiled
+graphs), and through torch.export with a batch of any size; a memory_budget, which divides the batch, fixes its size.
+TorchScript (torch.jit), which torch has deprecated, is not supported.
+"""
 
 from .block import NonlocalBlock as NonlocalBlock
 from .certificate import affinity_family as affinity_family

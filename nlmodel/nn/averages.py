@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nlmodel.nn.choices import kernel_of
-from nlmodel.nn.definition import averaging_matrix, reciprocal, reciprocal_root
+from nlmodel.nn.definition import averaging_matrix, product_sizes, reciprocal, reciprocal_root
 from nlmodel.nn.second_order import twice_differentiable
 
 
@@ -42,8 +42,9 @@ class Dense:
 class Fused:
     """The row softmax of x.y by fused attention: stands for `ExpDot` under "softmax" and "row".
 
-    Equal head widths (zeros are appended) in contiguous memory are what the fused kernel of the CPU asks for; with
-    any other the slow path is taken, which stores the M x N matrix.   Cost O(M N (D + r)) time, O(M + N) memory.
+    An axis of heads may stand before the last two.  The fused kernel of the CPU asks for one width of keys and
+    values (zeros are appended), whose entries lie side by side; with any other the slow path is taken, which stores
+    the M x N matrix.   Cost O(M N (D + r)) time, O(M + N) memory.
     """
 
     left: Tensor
@@ -58,14 +59,23 @@ class Fused:
         return torch.ones_like(self.left[..., :1])
 
     def __call__(self, V: Tensor) -> Tensor:
-        return twice_differentiable(_attention(self.left, self.right, V), _softmax_average, self.left, self.right, V)
+        out = attention(self.left, self.right, V)
+        return twice_differentiable(out, _softmax_average, self.left, self.right, V)
 
 
-def _attention(left: Tensor, right: Tensor, V: Tensor) -> Tensor:
-    width = max(left.shape[-1], V.shape[-1])
-    heads = (F.pad(x, (0, width - x.shape[-1])) if x.shape[-1] < width else x for x in (left, right, V))
-    q, k, v = (x.contiguous()[:, None] for x in heads)
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0)[:, 0, :, : V.shape[-1]]
+def attention(left: Tensor, right: Tensor, V: Tensor) -> Tensor:
+    """softmax(left right^T) V by fused attention, (B, M, r) or (B, heads, M, r)."""
+    least = 16 if V.device.type == "cpu" else 1  # narrower heads take its kernel longer than zeros appended
+    width = max(left.shape[-1], V.shape[-1], least)
+    q, k, v = (_fitting(x if x.ndim == 4 else x[:, None], width) for x in (left, right, V))
+    out = F.scaled_dot_product_attention(q, k, v, scale=1.0)
+    return (out if V.ndim == 4 else out[:, 0])[..., : V.shape[-1]]
+
+
+def _fitting(x: Tensor, width: int) -> Tensor:
+    if x.shape[-1] < width:
+        return F.pad(x, (0, width - x.shape[-1]))
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def _softmax_average(left: Tensor, right: Tensor, V: Tensor) -> Tensor:
@@ -85,8 +95,7 @@ class Associative:
     def of(cls, affinity: str, left: Tensor, right: Tensor, how: str) -> Associative:
         total = left @ right.sum(-2, keepdim=True).mT
         if how == "row":
-            size = left.norm(dim=-1, keepdim=True) * right.norm(dim=-1).sum(-1)[..., None, None]  # Cauchy-Schwarz
-            return cls(left, right, *reciprocal(total, size.detach()))
+            return cls(left, right, *reciprocal(total, product_sizes(left.detach(), right.detach())))
         share = 1.0 / right.shape[-2] if how == "size" else 1.0
         return cls(left, right, share, total * share)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +14,15 @@ from nlmodel._arrays import check_choice, check_count, check_number
 from nlmodel.errors import DomainError, DtypeError
 from nlmodel.nn.averages import AVERAGES, Dense
 from nlmodel.nn.choices import AFFINITIES, check_algorithm, check_normalization
+from nlmodel.nn.chunks import in_chunks
 from nlmodel.nn.embedding import Embedding, he_
-from nlmodel.nn.plan import Plan, Sizes, checked_shape, chosen, plan_of
-from nlmodel.nn.positions import check_input, from_rows, pool_rows, pooled_sizes, to_rows, wide
+from nlmodel.nn.layers import Affine, channels_of, plus_channels_of, rows_of
+from nlmodel.nn.moments import moment_block, moment_operations
+from nlmodel.nn.plan import Plan, check_budget, checked_shape, chosen, plan_of
+from nlmodel.nn.positions import both_to, check_input, pool_rows, pooled_sizes, to_rows, wide
+from nlmodel.nn.sizes import Sizes
+from nlmodel.nn.symmetric import symmetric_average
+from nlmodel.nn.tiles import images_at_a_time
 
 
 W_INITS = ("zero", "he")
@@ -43,7 +51,8 @@ class NonlocalBlock(nn.Module):
         for with both at 0 neither would ever move), "he", or the standard deviation of a normal law.
     dimension : 1 (sequences), 2 (images) or 3 (clips).
     bias : whether theta, phi, g and W_Z are affine.
-    algorithm : "auto" (see `plan`), "dense" (the definition), "fused", "associative" or "sorted".
+    algorithm : "auto" (see `plan`), "dense" (the definition), "fused", "symmetric", "associative", "moments" or "sorted".
+    memory_budget : None, or the most bytes that `plan(shape).peak` may have: as many images at a time as fit.
     generator : of the initial weights; None is torch's global one.
 
     Raises   ChoiceError / DomainError / DtypeError: at construction.  ShapeError / DtypeError: at the call.
@@ -66,6 +75,7 @@ class NonlocalBlock(nn.Module):
         dimension: int = 2,
         bias: bool = False,
         algorithm: str = "auto",
+        memory_budget: int | None = None,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
@@ -75,7 +85,8 @@ class NonlocalBlock(nn.Module):
         self.subsample = None if subsample is None else check_choice(subsample, "subsample", ("before", "after"))
         check_choice(affinity, "affinity", AFFINITIES)
         self.normalize = check_normalization(affinity, normalize, square=subsample is None)
-        self.algorithm = check_algorithm(algorithm, affinity, self.normalize)
+        self.algorithm = check_algorithm(algorithm, affinity, self.normalize, square=subsample is None)
+        self.memory_budget = check_budget(memory_budget)
         self.w_init = check_w_init(w_init)
         self.embedding = Embedding(affinity, channels, self.inner, symmetric=symmetric, scale=scale, bias=bias)
         self.g = nn.Linear(channels, self.inner, bias=bias)
@@ -95,24 +106,21 @@ class NonlocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The block's output, of the shape of x (..., C, *positions)."""
-        check_input(x, self.channels, self.dimension, self.g.weight)
+        layers = self._layers()
+        check_input(x, self.channels, self.dimension, layers.g.weight)
+        step = partial(self._step, layers=layers, positions=tuple(x.shape[-self.dimension :]))
         rows = to_rows(x, self.dimension)
-        left, right, values = self._features(rows, tuple(x.shape[-self.dimension :]))
-        kind, how = self.embedding.affinity, self.normalize
-        algorithm, _ = chosen(kind, how, self.algorithm, self._sizes(left, values))
-        exact = left.dtype if algorithm == "fused" else wide(left.dtype)  # fused attention accumulates in float32
-        with torch.autocast(x.device.type, enabled=False):
-            average = AVERAGES[algorithm].of(kind, left.to(exact), right.to(exact), how)
-            averages = average(values.to(exact)).to(values.dtype)
-        change = self.w_z(averages)
+        images = None if self.memory_budget is None else self.plan([int(n) for n in x.shape]).images
+        out = in_chunks(step, rows, images)
         if self.norm is not None:
-            change = self.norm(change.flatten(0, 1)).view_as(change)
-        return x + from_rows(change.to(x.dtype), x.shape)
+            out = rows.mT + self.norm(out).to(x.dtype)
+        return out.reshape(x.shape)
 
     def affinity(self, x: Tensor) -> Tensor:
         """K(x) by its definition, (..., M, N) in at least float32: row i weighs what position i receives."""
-        check_input(x, self.channels, self.dimension, self.g.weight)
-        left, right, _ = self._features(to_rows(x, self.dimension), tuple(x.shape[-self.dimension :]))
+        layers = self._layers()
+        check_input(x, self.channels, self.dimension, layers.g.weight)
+        left, right, _ = self._features(to_rows(x, self.dimension), layers, tuple(x.shape[-self.dimension :]))
         with torch.autocast(x.device.type, enabled=False):
             exact = wide(left.dtype)
             K = Dense.of(self.embedding.affinity, left.to(exact), right.to(exact), self.normalize).K
@@ -125,16 +133,10 @@ class NonlocalBlock(nn.Module):
     def plan(self, input_shape: Sequence[int]) -> Plan:
         """Algorithm, operations, traffic and peak memory for an input of this shape (..., C, *positions)."""
         batch, positions = checked_shape(input_shape, self.channels, self.dimension)
-        M = math.prod(positions)
-        N = math.prod(pooled_sizes(positions)) if self.subsample else M
-        inputs = N if self.subsample == "before" else M
-        sizes = Sizes(batch, M, N, self._compared, self.inner)
-        C, r, E = self.channels, self.inner, self.embedding
-        embedded = 0 if E.theta is None else M + (0 if E.phi is None and self.subsample != "before" else inputs)
-        layers = 2 * batch * r * C * (embedded + inputs + M)
-        layers += 2 * batch * r * (M + N) if E.affinity == "concatenation" else 0
-        itemsize = self.g.weight.element_size()
-        return plan_of(E.affinity, self.normalize, self.algorithm, sizes, layers, itemsize)
+        return plan_of(
+            self.embedding.affinity, self.normalize, self.algorithm, self._sizes(batch, positions), self.g.weight,
+            square=self.subsample is None, budget=self.memory_budget,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """What a reader wants to see of the block."""
@@ -143,23 +145,77 @@ class NonlocalBlock(nn.Module):
             f"normalize={self.normalize!r}, dimension={self.dimension}, algorithm={self.algorithm!r}"
         )
 
-    @property
-    def _compared(self) -> int:
-        return 1 if self.embedding.affinity == "concatenation" else self.embedding.width
+    def _sizes(self, batch: int, positions: Sequence[int]) -> Sizes:
+        M, E, C, r = math.prod(positions), self.embedding, self.channels, self.inner
+        N = math.prod(pooled_sizes(tuple(positions))) if self.subsample else M
+        inputs = N if self.subsample == "before" else M
+        embedded = 0 if E.theta is None else M + (0 if E.phi is None and self.subsample != "before" else inputs)
+        layers = 2 * batch * r * C * (embedded + inputs + M)
+        layers += 2 * batch * r * (M + N) if E.affinity == "concatenation" else 0
+        moments = moment_operations(batch, M, C, r, affine=self.g.bias is not None)
+        compared = 1 if E.affinity == "concatenation" else E.width
+        weight = self.w_z.weight
+        held = images_at_a_time(batch, M, weight.element_size(), weight.device.type)
+        return Sizes(batch, M, N, compared, r, channels=C, layers=layers, moments=moments, held=held)
 
-    def _sizes(self, left: Tensor, values: Tensor) -> Sizes:
-        return Sizes(left.shape[0], left.shape[-2], values.shape[-2], self._compared, self.inner)
+    def _layers(self) -> Layers:
+        theta, phi = self.embedding.layers()
+        return Layers(theta, phi, self.embedding.w, Affine.of(self.g), Affine.of(self.w_z))
 
-    def _features(self, rows: Tensor, positions: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def _step(self, rows: Tensor, *, layers: Layers, positions: tuple[int, ...]) -> Tensor:
+        """What becomes of x, or what the norm layer is to see, (B, C, M)."""
+        sizes, residual, square = self._sizes(1, positions), self.norm is None, self.subsample is None
+        kind, how, device = self.embedding.affinity, self.normalize, rows.device.type
+        algorithm = chosen(kind, how, self.algorithm, sizes, device, square=square)
+        if algorithm == "moments" and layers.theta is not None and layers.phi is not None:
+            factor = self.embedding.scale / (sizes.senders if how == "size" else 1)
+            return moment_block(rows, layers.theta, layers.phi, layers.g, layers.w_z, factor, residual=residual)
+        if algorithm == "symmetric":
+            averages, w_z = self._gaussian(rows, layers.g), layers.w_z.after(layers.g.bias)  # K 1 = 1
+        else:
+            averages, w_z = self._averages(algorithm, *self._features(rows, layers, positions)), layers.w_z
+        return plus_channels_of(rows, averages, w_z) if residual else channels_of(averages, w_z)
+
+    def _gaussian(self, rows: Tensor, g: Affine) -> Tensor:
+        exact = wide(rows.dtype)
+        with torch.autocast(rows.device.type, enabled=False):
+            averages, _ = symmetric_average(rows.to(exact), g.weight.to(exact), self.embedding.scale)
+        return averages.to(rows.dtype)
+
+    def _averages(self, algorithm: str, left: Tensor, right: Tensor, values: Tensor) -> Tensor:
+        exact = left.dtype if algorithm == "fused" else wide(left.dtype)  # fused attention accumulates in float32
+        with torch.autocast(values.device.type, enabled=False):
+            left, right = both_to(exact, left, right)
+            average = AVERAGES[algorithm].of(self.embedding.affinity, left, right, self.normalize)
+            return average(values.to(exact)).to(values.dtype)
+
+    def _features(self, rows: Tensor, layers: Layers, positions: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Both sides of the affinity, and W_g x at the senders."""
-        E = self.embedding
-        senders = pool_rows(rows, positions) if self.subsample == "before" else rows
-        theta = E.receivers(rows)
-        phi = theta if E.phi is None and senders is rows else E.senders(senders)
-        values = self.g(senders)
-        if self.subsample == "after":
-            phi, values = pool_rows(phi, positions), pool_rows(values, positions)
-        return *E.sides(theta, phi), values
+        theta, phi, w, g, _ = layers
+        before, after = self.subsample == "before", self.subsample == "after"
+        senders = pool_rows(rows, positions) if before else rows
+        if theta is None or phi is None:
+            receivers, right, (values,) = rows, senders, rows_of(senders, [g])
+        elif before:
+            (receivers,), (right, values) = rows_of(rows, [theta]), rows_of(senders, [phi, g])
+        elif phi is theta:
+            receivers, values = rows_of(rows, [theta, g])
+            right = receivers
+        else:
+            receivers, right, values = rows_of(rows, [theta, phi, g])
+        if after:
+            right, values = pool_rows(right, positions), pool_rows(values, positions)
+        return *self.embedding.sides(receivers, right, w), values
+
+
+class Layers(NamedTuple):
+    """All numbers of a block but those of its norm layer, read once."""
+
+    theta: Affine | None
+    phi: Affine | None
+    w: Tensor | None
+    g: Affine
+    w_z: Affine
 
 
 def check_dimension(dimension: int) -> int:

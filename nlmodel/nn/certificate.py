@@ -11,6 +11,7 @@ from torch import Tensor
 from nlmodel._arrays import to_numpy
 from nlmodel.errors import DomainError, DtypeError
 from nlmodel.nn.choices import kernel_of
+from nlmodel.nn.definition import averaging_matrix
 from nlmodel.nn.positions import check_input, to_rows
 from nlmodel.nn.stage import NonlocalStage
 from nlmodel.operators import NonlocalOperator
@@ -100,8 +101,8 @@ def _operator(stage: NonlocalStage, left: Tensor, right: Tensor) -> NonlocalOper
     log = kernel.exponential and stage.normalize not in ("size", "none")
     omega = to_numpy((kernel.log_evaluate if log else kernel.evaluate)(left, right))
     if stage.normalize == "row" and not log:  # a position that sees nobody stays as it is: K_ii = 1 says the same
-        isolated = np.abs(omega.sum(1)) <= 4 * np.finfo(omega.dtype).eps * np.abs(omega).sum(1)
-        omega = np.where(isolated[:, None], np.eye(len(omega)), omega)
+        _, rate = averaging_matrix(kernel, left, right, "row")
+        omega = np.where(to_numpy(rate) == 0, np.eye(len(omega)), omega)
     how = {"softmax": "row", "size": "none"}.get(stage.normalize, stage.normalize)
     weights = 1 / len(omega) if stage.normalize == "size" else None
     return NonlocalOperator.from_affinity(omega, how, log=log, weights=weights)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import array_api_compat.torch as torch_namespace
 import torch
 from torch import Tensor
 
-from nlmodel._arrays import check_choice
+from nlmodel._arrays import NAMESPACES, check_choice
 from nlmodel.errors import ChoiceError
 from nlmodel.kernels import Concatenation, DotProduct, ExpDot, Kernel
 from nlmodel.nn.definition import NORMALIZATIONS
 
 
+NAMESPACES.update({torch.Tensor: torch_namespace, torch.nn.Parameter: torch_namespace})
+
 AFFINITIES = ("gaussian", "embedded_gaussian", "dot_product", "concatenation")
-ALGORITHMS = ("auto", "dense", "fused", "associative", "sorted")
-STAGE_ALGORITHMS = (*ALGORITHMS, "shared")
+ALGORITHMS = ("auto", "dense", "fused", "symmetric", "associative", "moments", "sorted")
+STAGE_ALGORITHMS = ("auto", "dense", "fused", "associative", "sorted", "shared")
 
 _WANG = {"gaussian": "softmax", "embedded_gaussian": "softmax", "dot_product": "size", "concatenation": "size"}
 _REFUSED = {
@@ -50,25 +53,28 @@ def check_normalization(affinity: str, how: str | None, *, square: bool) -> str:
     return how
 
 
-def exact_algorithms(affinity: str, how: str, *, stage: bool = False) -> tuple[str, ...]:
-    """The algorithms that compute this affinity exactly, the definition first."""
+def exact_algorithms(affinity: str, how: str, *, stage: bool = False, square: bool = True) -> tuple[str, ...]:
+    """The algorithms that compute this affinity exactly, the definition first; `square`: without subsampling."""
     if affinity == "dot_product":
-        return ("dense", "associative")
+        linear = how in ("size", "none") and square and not stage
+        return ("dense", "associative", "moments") if linear else ("dense", "associative")
     if affinity == "concatenation":
         return ("dense", "sorted")
     if how in ("softmax", "row"):
-        return ("dense", "fused", "shared") if stage else ("dense", "fused")
+        if stage:
+            return ("dense", "fused", "shared")
+        return ("dense", "fused", "symmetric") if affinity == "gaussian" and square else ("dense", "fused")
     return ("dense",)
 
 
-def check_algorithm(algorithm: str, affinity: str, how: str, *, stage: bool = False) -> str:
+def check_algorithm(algorithm: str, affinity: str, how: str, *, stage: bool = False, square: bool = True) -> str:
     """Return `algorithm` when it is "auto" or computes this affinity exactly."""
     check_choice(algorithm, "algorithm", STAGE_ALGORITHMS if stage else ALGORITHMS)
-    exact = exact_algorithms(affinity, how, stage=stage)
+    exact = exact_algorithms(affinity, how, stage=stage, square=square)
     if algorithm not in ("auto", *exact):
         raise ChoiceError(
             f"algorithm={algorithm!r} does not compute this affinity",
-            got=f"affinity={affinity!r}, normalize={how!r}",
+            got=f"affinity={affinity!r}, normalize={how!r}" + ("" if square else " with subsampling"),
             why="every algorithm here is exact, for the affinities whose structure it uses",
             fix=f"choose among {', '.join(map(repr, ('auto', *exact)))}",
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from nlmodel._arrays import check_choice, check_number
 from nlmodel.errors import DomainError
 from nlmodel.nn.choices import AFFINITIES
+from nlmodel.nn.layers import Affine, rows_of
 
 
 class Embedding(nn.Module):
@@ -62,24 +65,33 @@ class Embedding(nn.Module):
         """phi: theta itself when they are tied, None when there is none."""
         return self.theta if self.phi is None else self.phi
 
-    def receivers(self, x: Tensor) -> Tensor:
-        """theta x, or x itself."""
-        return x if self.theta is None else self.theta(x)
+    def layers(self) -> tuple[Affine | None, Affine | None]:
+        """theta and phi, each read once: the same object when they are tied, None when there are none."""
+        theta = None if self.theta is None else Affine.of(self.theta)
+        return theta, theta if self.phi is None else Affine.of(self.phi)
 
-    def senders(self, y: Tensor) -> Tensor:
-        """phi y, or y itself."""
-        return y if self.senders_layer is None else self.senders_layer(y)
+    def sides(self, receivers: Tensor, senders: Tensor, w: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the kernel compares: s theta x and phi y; for the concatenation w_1.theta x and w_2.phi y.
 
-    def sides(self, receivers: Tensor, senders: Tensor) -> tuple[Tensor, Tensor]:
-        """What the kernel compares: s theta x and phi y; for the concatenation w_1.theta x and w_2.phi y."""
-        if self.w is not None:
-            return receivers @ self.w[0][:, None], senders @ self.w[-1][:, None]
+        One and the same set of features on both sides stays so: each then carries the root of s.
+        """
+        if w is not None:
+            return receivers @ w[0][:, None], senders @ w[-1][:, None]
+        if receivers is senders:
+            both = receivers if self.scale == 1.0 else math.sqrt(self.scale) * receivers
+            return both, both
         return (receivers if self.scale == 1.0 else self.scale * receivers), senders
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Both sides of one set of features."""
-        receivers = self.receivers(x)
-        return self.sides(receivers, receivers if self.phi is None else self.senders(x))
+        """Both sides of one set of features, rows (B, M, C)."""
+        return self.of(x, *self.layers(), self.w)
+
+    def of(self, x: Tensor, theta: Affine | None, phi: Affine | None, w: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Both sides of one set of features, by weights read before."""
+        if theta is None or phi is None:
+            return self.sides(x, x, w)
+        found = rows_of(x, [theta] if phi is theta else [theta, phi])
+        return self.sides(found[0], found[-1], w)
 
 
 def he_(layer: nn.Linear, generator: torch.Generator | None) -> None:

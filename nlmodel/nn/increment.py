@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from nlmodel._arrays import check_choice, check_count
 from nlmodel.nn.block import check_dimension, check_w_init
-from nlmodel.nn.positions import check_input, from_rows, to_rows
+from nlmodel.nn.layers import Affine, channels_of
+from nlmodel.nn.positions import check_input, to_rows
 
 
 class Rows(nn.Module):
@@ -56,8 +57,8 @@ class Increment(nn.Module):
 
     def forward(self, Y: Tensor, x: Tensor) -> Tensor:
         """(B, M, inner) -> the shape and dtype of x."""
-        F = self.w_z(Y)
-        return from_rows(F if self.norm is None else self.norm(F.mT).mT, x.shape).to(x.dtype)
+        F = channels_of(Y, Affine.of(self.w_z))
+        return (F if self.norm is None else self.norm(F)).reshape(x.shape).to(x.dtype)
 
 
 def width(inner: int | None, name: str, channels: int, share: int) -> int:

@@ -12,6 +12,7 @@ from nlmodel.errors import DomainError
 from nlmodel.filters import block_coefficients
 from nlmodel.nn.averages import Fused
 from nlmodel.nn.increment import Increment, Rows, initialize, width
+from nlmodel.nn.layers import Affine, rows_of
 from nlmodel.nn.precision import average, outer, outside_autocast
 
 
@@ -78,20 +79,19 @@ class MultiheadNonlocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         Z = self.rows(x, self.theta.weight)
-        left, right, g = *self._sides(Z), self._split(self.g(Z))
+        left, right, g = self._features(Z, self.theta, self.phi, self.g)
+        left = self.scale * left
         if self.algorithm == "dense":
             Y = average(outer(left, right).softmax(-1), g)
         else:
             with outside_autocast(g):
                 Y = Fused(left, right)(g)
-        heads = Y.unflatten(0, (-1, self.heads)).transpose(1, 2).flatten(2)
-        return x + self.increment(heads, x)
+        return x + self.increment(Y.transpose(1, 2).flatten(2), x)
 
     def affinity(self, x: Tensor) -> Tensor:
         """K_1, ..., K_heads as (..., heads, M, M), each row-stochastic."""
-        left, right = self._sides(self.rows(x, self.theta.weight))
-        K = outer(left, right).softmax(-1)
-        return self.rows.batched(K.unflatten(0, (-1, self.heads)), x)
+        left, right = self._features(self.rows(x, self.theta.weight), self.theta, self.phi)
+        return self.rows.batched(outer(self.scale * left, right).softmax(-1), x)
 
     def chebyshev(self) -> list[list[Tensor]]:
         """Theta_0 = 0 and Theta_1 as (C, C) for each head: before the norm the increment is their filters' sum."""
@@ -102,10 +102,7 @@ class MultiheadNonlocalBlock(nn.Module):
         """What a reader wants to see of the block."""
         return f"heads={self.heads}, algorithm={self.algorithm!r}"
 
-    def _sides(self, Z: Tensor) -> tuple[Tensor, Tensor]:
-        """theta / sqrt(d_h) and phi of all heads, (B heads, M, inner / heads)."""
-        return self._split(self.scale * self.theta(Z)), self._split(self.phi(Z))
-
-    def _split(self, Y: Tensor) -> Tensor:
-        """(B, M, inner) -> (B heads, M, inner / heads)."""
-        return Y.unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+    def _features(self, Z: Tensor, *layers: nn.Linear) -> list[Tensor]:
+        """The features of every layer by heads, (B, heads, M, inner / heads)."""
+        found = rows_of(Z, [Affine.of(layer) for layer in layers])
+        return [Y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for Y in found]

@@ -72,3 +72,11 @@ def _factors(dimension: int) -> tuple[int, ...]:
 def wide(dtype: torch.dtype) -> torch.dtype:
     """The precision of logits, row sums and averages: float32 for half precisions, else the dtype itself."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+
+
+def both_to(dtype: torch.dtype, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sides in a dtype; one and the same set of features stays so."""
+    if left is right:
+        both = left.to(dtype)
+        return both, both
+    return left.to(dtype), right.to(dtype)

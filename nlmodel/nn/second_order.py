@@ -25,11 +25,11 @@ def twice_differentiable(out: Tensor, definition: Callable[..., Tensor], *inputs
 
 
 def gradients(
-    definition: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Sequence[bool], grad: Tensor
+    definition: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
 ) -> tuple[Tensor | None, ...]:
     """Gradients of sum(grad * definition(*inputs)) for the wanted inputs, which can be differentiated again."""
-    views = [x.view_as(x) for x in inputs]  # one tensor may stand in two places
-    needed = [x for x, need in zip(views, wanted, strict=True) if need]
+    views = [None if x is None else x.view_as(x) for x in inputs]  # one tensor may stand in two places
+    needed = [x for x, need in zip(views, wanted, strict=True) if need and x is not None]
     found = iter(torch.autograd.grad(definition(*views), needed, grad, create_graph=True))
     return tuple(next(found) if need else None for need in wanted)
 

@@ -1,4 +1,4 @@
-"""The nonlocal stage of a softmax affinity: one image's affinity at a time, found once for all sub-blocks.
+"""The nonlocal stage of a softmax affinity: the affinity of a few images at a time, found once for all sub-blocks.
 
 Registered as an operator of its own, so that a compiled graph takes it as one node.  With V_n = Z_n W_g^T,
 Y_n = K V_n - V_n (difference form) or K V_n, and Z_{n+1} = Z_n + h Y_n W_Z^T, backwards
@@ -7,12 +7,12 @@ Y_n = K V_n - V_n (difference form) or K V_n, and Z_{n+1} = Z_n + h Y_n W_Z^T, b
     dK = [dY_0 ... dY_{N-1}] [V_0 ... V_{N-1}]^T,      dS = K * (dK - d 1^T),   d_i = sum_n dY_n,i . (K V_n)_i.
 
 The gradient of the affinity is one product of inner length N r instead of N sums of M x M matrices, and the row sums
-d of dK * K need no M x M matrix.  Only the Y_n are kept: K is found again, Z_n and V_n follow from the Y_n.
+d of dK * K need no M x M matrix.  Only the Y_n and the row sums of the affinity are kept: K is found again, Z_n and
+V_n follow from the Y_n.  Backwards it is K^T and dS^T that are held, so that most products run along their rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -21,133 +21,171 @@ from torch import Tensor
 from nlmodel.nn.averages import Dense
 from nlmodel.nn.second_order import gradients
 from nlmodel.nn.sub_blocks import sub_blocks
-
-
-def images_at_a_time(images: int, positions: int, itemsize: int, device: str) -> int:
-    """How many affinities are held together: what stays in the cache of a CPU, or fills another device."""
-    budget = 4 << 20 if device == "cpu" else 512 << 20
-    return max(1, min(images, budget // (positions * positions * itemsize)))
+from nlmodel.nn.tiles import LOG2_E, images_at_a_time, parts, softmax_
 
 
 @torch.library.custom_op("nlmodel::softmax_stage", mutates_args=())
 def softmax_stage(
-    left: Tensor, right: Tensor, Z: Tensor, w_g: Tensor, w_z: Tensor, step: float, difference: bool
-) -> tuple[Tensor, Tensor]:
-    """Z_N and the averages Y (N, B, M, r) of the stage with K = softmax(left right^T), all weights stacked.
+    X: Tensor,
+    embedding: Tensor | None,
+    bias: Tensor | None,
+    w_g: Tensor | None,
+    w_z: Tensor,
+    sides: int,
+    scale: float,
+    step: float,
+    difference: bool,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Z_N of the stage with K = softmax(s theta X (phi X)^T), all weights stacked.
 
     Parameters
     ----------
-    left, right : (B, M, D) tensors.
-    Z : (B, M, C) tensor.
-    w_g, w_z : (N, r, C) and (N, C, r) tensors.
+    X : (B, C, M) tensor.
+    embedding, bias : theta above phi, (2 D, C) and (2 D,); theta alone, where both are one; None is the identity.
+    w_g, w_z : (N, r, C) and (N, C, r) tensors; w_g = None is the identity, with r = C.
+    sides : 1 where theta and phi are one, else 2.
+    scale : s.
+    keep : whether a backward pass may follow.
 
-    Cost     2 B M^2 (D + N r) operations; memory of a few affinities and of Y.
+    Returns  Z_N, (B, C, M), and for the backward pass the Y_n (N, B, M, r) and log2 of the row sums (B, M, 1).
+    Cost     2 B M^2 (D + N r) operations; memory of a few affinities, and of Y where it is kept.
     """
-    out = torch.empty_like(Z, memory_format=torch.contiguous_format)
-    Y = Z.new_empty(w_g.shape[0], *Z.shape[:-1], w_g.shape[1])
-    for part, K in _affinities(left, right):
-        z = Z[part]
-        for n in range(w_g.shape[0]):
-            v = z @ w_g[n].mT
-            y = torch.baddbmm(v, K, v, beta=-1.0) if difference else K @ v
-            z = z + step * (y @ w_z[n].mT)
-            Y[n, part] = y
-        out[part] = z
-    return out, Y
+    (B, C, M), (N, _, r) = X.shape, w_z.shape
+    held, weights = images_at_a_time(B, M, X.element_size(), X.device.type), step * w_z
+    out, Y, logs = torch.empty_like(X), *_kept(X, w_z, keep)
+    states, averages, affinities = (X.new_empty(held, M, width) for width in (C, r, M))
+    for part, size in parts(B, held):
+        z, y, K = states[:size].copy_(X[part].mT), averages[:size], affinities[:size]
+        left, right = _features(z, embedding, bias, sides)
+        torch.bmm(left * (scale * LOG2_E), right.mT, out=K)
+        log = softmax_(K)
+        if keep:
+            logs[part] = log
+        if difference:
+            K.diagonal(dim1=-2, dim2=-1).sub_(1.0)
+        for n in range(N):
+            y = Y[n, part] if keep else y
+            torch.bmm(K, z if w_g is None else z @ w_g[n].mT, out=y)
+            _add(z, y, weights[n].mT)
+        out[part] = z.mT
+    return out, Y, logs
 
 
 @softmax_stage.register_fake
-def _(left: Tensor, right: Tensor, Z: Tensor, w_g: Tensor, w_z: Tensor, step: float, difference: bool):
-    return Z.new_empty(Z.shape), Z.new_empty(w_g.shape[0], *Z.shape[:-1], w_g.shape[1])
+def _(X, embedding, bias, w_g, w_z, sides, scale, step, difference, keep):
+    return torch.empty_like(X), *_kept(X, w_z, keep)
 
 
 @torch.library.custom_op("nlmodel::softmax_stage_backward", mutates_args=())
 def softmax_stage_backward(
     grad: Tensor,
-    left: Tensor,
-    right: Tensor,
-    Z: Tensor,
-    w_g: Tensor,
+    X: Tensor,
+    embedding: Tensor | None,
+    bias: Tensor | None,
+    w_g: Tensor | None,
     w_z: Tensor,
     Y: Tensor,
+    logs: Tensor,
+    sides: int,
+    scale: float,
     step: float,
     difference: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients for left, right, Z, w_g and w_z; formulas at the head of this file."""
-    N, r = w_g.shape[:2]
-    d_left, d_right, d_Z = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (left, right, Z))
-    d_g, d_w = torch.zeros_like(w_g), torch.zeros_like(w_z)
-    for part, K in _affinities(left, right):
-        z, z_of = Z[part], []
-        V, dY = (K.new_empty(*z.shape[:-1], N * r) for _ in range(2))
-        for n in range(N):
-            z_of.append(z)
-            V[..., n * r : (n + 1) * r] = z @ w_g[n].mT
-            z = z + step * (Y[n, part] @ w_z[n].mT)
-        dz, d = grad[part], K.new_zeros(*z.shape[:-1], 1)
-        for n in reversed(range(N)):
-            at = slice(n * r, (n + 1) * r)
-            y, v, scaled = Y[n, part], V[..., at], step * dz
-            dy = scaled @ w_z[n]
+    """Gradients for X, embedding, bias, w_g and w_z (empty where it is None); formulas at the head of this file."""
+    (B, C, M), (N, _, r) = X.shape, w_z.shape
+    held, weights = images_at_a_time(B, M, X.element_size(), X.device.type), step * w_z
+    dX, d_w = torch.empty_like(X), w_z.new_zeros(w_z.shape)
+    d_embedding, d_bias, d_g = (X.new_zeros(0 if t is None else t.shape) for t in (embedding, bias, w_g))
+    states, features, changes = X.new_empty(N, held, M, C), *(X.new_empty(held, M, N * r) for _ in range(2))
+    affinities, products, gradient = (X.new_empty(held, M, width) for width in (M, M, C))
+    for part, size in parts(B, held):
+        Z, V, dY, KT, H, dz = states[:, :size], *(t[:size] for t in (features, changes, affinities, products, gradient))
+        columns = [slice(n * r, (n + 1) * r) for n in range(N)]
+        Z[0] = X[part].mT
+        for n, at in enumerate(columns):  # forward again, from the averages
+            V[..., at] = Z[n] if w_g is None else Z[n] @ w_g[n].mT
+            if n < N - 1:
+                _add(Z[n + 1].copy_(Z[n]), Y[n, part], weights[n].mT)
+        left, right = _features(Z[0], embedding, bias, sides)
+        torch.bmm(right * (scale * LOG2_E), left.mT, out=KT).sub_(logs[part].mT).exp2_()
+        diagonal = KT.diagonal(dim1=-2, dim2=-1)
+        kept = diagonal.clone()
+        if difference:
+            diagonal.sub_(1.0)
+        dz.copy_(grad[part].mT)
+        for n, at in reversed(list(enumerate(columns))):
+            dy = dz @ weights[n]
+            dv = torch.bmm(KT, dy)
             dY[..., at] = dy
-            dv = torch.baddbmm(dy, K.mT, dy, beta=-1.0) if difference else K.mT @ dy
-            d += (dy * (y + v if difference else y)).sum(-1, keepdim=True)
-            d_w[n] += _gram(scaled, y)
-            d_g[n] += _gram(dv, z_of[n])
-            dz = dz + dv @ w_g[n]
-        dS = torch.baddbmm(d.expand_as(K), dY, V.mT, beta=-1.0).mul_(K)
-        torch.bmm(dS, right[part], out=d_left[part])
-        torch.bmm(dS.mT, left[part], out=d_right[part])
-        d_Z[part] = dz
-    return d_left, d_right, d_Z, d_g, d_w
+            d_w[n] += _gram(dz, Y[n, part])
+            if w_g is None:
+                dz += dv
+            else:
+                d_g[n] += _gram(dv, Z[n])
+                _add(dz, dv, w_g[n])
+        diagonal.copy_(kept)
+        KV = Y[:, part].movedim(0, -2).flatten(-2)
+        d = (dY * (KV + V if difference else KV)).sum(-1)
+        torch.bmm(V, dY.mT, out=H).sub_(d[:, None]).mul_(KT)  # dS^T
+        d_right, d_left = torch.bmm(H, left), torch.bmm(H.mT, right)
+        d_features = (d_left + d_right if sides == 1 else torch.cat([d_left, d_right], -1)) * scale
+        if embedding is None:
+            dz += d_features
+        else:
+            _add(dz, d_features, embedding)
+            d_embedding += _gram(d_features, Z[0])
+            if bias is not None:
+                d_bias += d_features.sum((0, 1))
+        dX[part] = dz.mT
+    return dX, d_embedding, d_bias, d_g, d_w.mul_(step)
 
 
 @softmax_stage_backward.register_fake
-def _(
-    grad: Tensor,
-    left: Tensor,
-    right: Tensor,
-    Z: Tensor,
-    w_g: Tensor,
-    w_z: Tensor,
-    Y: Tensor,
-    step: float,
-    difference: bool,
-):
-    return tuple(x.new_empty(x.shape) for x in (left, right, Z, w_g, w_z))
+def _(grad, X, embedding, bias, w_g, w_z, Y, logs, sides, scale, step, difference):
+    weights = (X.new_empty(0 if t is None else t.shape) for t in (embedding, bias, w_g, w_z))
+    return torch.empty_like(X), *weights
 
 
 def _setup_context(ctx, inputs, output) -> None:
-    *tensors, ctx.step, ctx.difference = inputs
-    ctx.save_for_backward(*tensors, output[1])
+    *tensors, ctx.sides, ctx.scale, ctx.step, ctx.difference, _ = inputs
+    ctx.save_for_backward(*tensors, *output[1:])
 
 
-def _backward(ctx, grad: Tensor, _: Tensor | None):
+def _backward(ctx, grad: Tensor, *_: Tensor | None):
+    *tensors, Y, logs = ctx.saved_tensors
+    settings = ctx.sides, ctx.scale, ctx.step, ctx.difference
     if torch.is_grad_enabled():  # create_graph=True
-        return *gradients(partial(_definition, ctx), ctx.saved_tensors[:-1], ctx.needs_input_grad[:5], grad), None, None
-    found = softmax_stage_backward(grad.contiguous(), *ctx.saved_tensors, ctx.step, ctx.difference)
-    return *found, None, None
-
-
-def _definition(ctx, left: Tensor, right: Tensor, Z: Tensor, w_g: Tensor, w_z: Tensor) -> Tensor:
-    average = Dense.of("gaussian", left, right, "softmax")
-    return sub_blocks(average, Z, w_g, w_z, ctx.step, ctx.difference)
+        return *gradients(partial(_definition, *settings), tensors, ctx.needs_input_grad[:5], grad), *(None,) * 5
+    found = softmax_stage_backward(grad, *tensors, Y, logs, *settings)
+    return *(g if t is not None else None for g, t in zip(found, tensors, strict=True)), *(None,) * 5
 
 
 softmax_stage.register_autograd(_backward, setup_context=_setup_context)
 
 
-def _affinities(left: Tensor, right: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """softmax(left right^T) of a few images after the other, in memory that is used again."""
-    images, positions = left.shape[:2]
-    held = images_at_a_time(images, positions, left.element_size(), left.device.type)
-    logits, K = (left.new_empty(held, positions, positions) for _ in range(2))
-    for start in range(0, images, held):
-        part = slice(start, min(start + held, images))
-        size = part.stop - part.start
-        torch.bmm(left[part], right[part].mT, out=logits[:size])
-        torch.softmax(logits[:size], -1, out=K[:size])
-        yield part, K[:size]
+def _definition(sides, scale, step, difference, X, embedding, bias, w_g, w_z) -> Tensor:
+    Z = X.mT
+    left, right = _features(Z, embedding, bias, sides)
+    w_g = torch.eye(Z.shape[-1], dtype=Z.dtype, device=Z.device).expand(len(w_z), -1, -1) if w_g is None else w_g
+    return sub_blocks(Dense.of("gaussian", scale * left, right, "softmax"), Z, w_g, w_z, step, difference).mT
+
+
+def _features(Z: Tensor, embedding: Tensor | None, bias: Tensor | None, sides: int) -> tuple[Tensor, Tensor]:
+    """theta and phi of all positions."""
+    found = Z if embedding is None else Z @ embedding.mT if bias is None else Z @ embedding.mT + bias
+    return (found, found) if sides == 1 else found.chunk(2, -1)  # pyright: ignore[reportReturnType]
+
+
+def _kept(X: Tensor, w_z: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+    """Memory for the averages and for the logarithms of the row sums."""
+    (B, _, M), (N, _, r) = X.shape, w_z.shape
+    return (X.new_empty(N, B, M, r), X.new_empty(B, M, 1)) if keep else (X.new_empty(0), X.new_empty(0))
+
+
+def _add(z: Tensor, y: Tensor, weight: Tensor) -> None:
+    """z <- z + y W at all positions."""
+    z.flatten(0, -2).addmm_(y.flatten(0, -2), weight)
 
 
 def _gram(x: Tensor, y: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,15 @@ from nlmodel.errors import DomainError
 from nlmodel.nn.averages import AVERAGES, Dense
 from nlmodel.nn.block import check_dimension, check_w_init
 from nlmodel.nn.choices import AFFINITIES, check_algorithm, check_normalization
+from nlmodel.nn.chunks import in_chunks
 from nlmodel.nn.embedding import Embedding
-from nlmodel.nn.plan import Plan, Sizes, checked_shape, chosen, plan_of
-from nlmodel.nn.positions import check_input, from_rows, to_rows, wide
-from nlmodel.nn.shared import images_at_a_time, softmax_stage
+from nlmodel.nn.layers import Affine, stacked
+from nlmodel.nn.plan import Plan, check_budget, checked_shape, chosen, plan_of
+from nlmodel.nn.positions import both_to, check_input, to_rows, wide
+from nlmodel.nn.shared import softmax_stage
+from nlmodel.nn.sizes import Sizes
 from nlmodel.nn.sub_blocks import sub_blocks
+from nlmodel.nn.tiles import images_at_a_time
 from nlmodel.stability import Certificate
 
 
@@ -47,10 +52,11 @@ class NonlocalStage(nn.Module):
     w_init : "zero" (W_Z = 0: the stage is the identity at start), "he", or a standard deviation; None is "zero", and
         0.01 for tied weights, whose gradient vanishes at zero.
     algorithm : "auto" (see `plan`), "dense" (the definition), "shared", "fused", "associative" or "sorted".
+    memory_budget : None, or the most bytes that `plan(shape).peak` may have: as many images at a time as fit.
 
     Raises   ChoiceError / DomainError / DtypeError: at construction.  ShapeError / DtypeError: at the call.
     Accuracy as `NonlocalBlock`; for bfloat16 and float16 all sub-blocks run in float32.
-    Cost     one affinity and N products with it.
+    Cost     one affinity and N products with it; "shared" keeps N averages for the backward pass, and none without.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class NonlocalStage(nn.Module):
         dimension: int = 2,
         bias: bool = False,
         algorithm: str = "auto",
+        memory_budget: int | None = None,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
@@ -83,6 +90,7 @@ class NonlocalStage(nn.Module):
         check_choice(affinity, "affinity", AFFINITIES)
         self.normalize = check_normalization(affinity, normalize, square=True)
         self.algorithm = check_algorithm(algorithm, affinity, self.normalize, stage=True)
+        self.memory_budget = check_budget(memory_budget)
         self.w_init = _w_init(w_init, tie)
         self.embedding = Embedding(affinity, channels, self.inner, symmetric=symmetric, scale=scale, bias=bias)
         self.w_z = nn.Parameter(torch.empty(blocks, channels, self.inner))
@@ -112,24 +120,19 @@ class NonlocalStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Z^N, of the shape of x (..., C, *positions)."""
-        check_input(x, self.channels, self.dimension, self.w_z)
+        w_g, w_z = self._weights()
+        check_input(x, self.channels, self.dimension, w_z)
+        layers = (*self.embedding.layers(), self.embedding.w)
+        step = partial(self._step, layers=layers, w_g=w_g, w_z=w_z)
         rows = to_rows(x, self.dimension)
-        left, right = self._sides(rows)
-        kind, how, difference = self.embedding.affinity, self.normalize, self.form == "difference"
-        algorithm, _ = chosen(kind, how, self.algorithm, self._sizes(*left.shape[:2]), stage=True)
-        with torch.autocast(x.device.type, enabled=False):
-            Z, w_g, w_z = (w.to(left.dtype) for w in (rows, *self._weights()))
-            if algorithm == "shared":
-                out, _ = softmax_stage(left, right, Z, w_g, w_z, self.step, difference)
-            else:
-                average = AVERAGES[algorithm].of(kind, left, right, how)
-                out = sub_blocks(average, Z, w_g, w_z, self.step, difference)
-        return from_rows(out.to(x.dtype), x.shape)
+        images = None if self.memory_budget is None else self.plan([int(n) for n in x.shape]).images
+        return in_chunks(step, rows, images).reshape(x.shape)
 
     def affinity(self, x: Tensor) -> Tensor:
         """K(x) by its definition, (..., M, M) in at least float32."""
         check_input(x, self.channels, self.dimension, self.w_z)
-        left, right = self._sides(to_rows(x, self.dimension))
+        left, right = self.embedding(to_rows(x, self.dimension))
+        left, right = both_to(wide(left.dtype), left, right)
         with torch.autocast(x.device.type, enabled=False):
             K = Dense.of(self.embedding.affinity, left, right, self.normalize).K
         return K.unflatten(0, x.shape[: -self.dimension - 1]) if x.ndim > self.dimension + 1 else K[0]
@@ -148,14 +151,10 @@ class NonlocalStage(nn.Module):
     def plan(self, input_shape: Sequence[int]) -> Plan:
         """Algorithm, operations, traffic and peak memory for an input of this shape (..., C, *positions)."""
         batch, positions = checked_shape(input_shape, self.channels, self.dimension)
-        M, E, itemsize = math.prod(positions), self.embedding, self.w_z.element_size()
-        embedded = 0 if E.theta is None else 1 if E.phi is None else 2
-        layers = 2 * batch * M * self.channels * self.inner * (embedded + 2 * self.blocks)
-        layers += 4 * batch * M * self.inner if E.affinity == "concatenation" else 0
-        return plan_of(
-            E.affinity, self.normalize, self.algorithm, self._sizes(batch, M), layers, itemsize, stage=True,
-            stored=images_at_a_time(batch, M, itemsize, self.w_z.device.type),
-        )  # fmt: skip
+        weight = next(self.parameters())  # w_z itself may be computed
+        sizes = self._sizes(batch, math.prod(positions), weight)
+        kind, how = self.embedding.affinity, self.normalize
+        return plan_of(kind, how, self.algorithm, sizes, weight, stage=True, budget=self.memory_budget)
 
     def extra_repr(self) -> str:
         """What a reader wants to see of the stage."""
@@ -166,16 +165,48 @@ class NonlocalStage(nn.Module):
         )
 
     def _weights(self) -> tuple[Tensor, Tensor]:
-        return (self.w_z.mT if self.w_g is None else self.w_g), self.w_z
+        """W_g and W_Z, each read once: parametrised ones are computed at each look."""
+        w_z = self.w_z
+        return (w_z.mT if self.tie else self.w_g), w_z  # pyright: ignore[reportReturnType]
 
-    def _sizes(self, batch: int, positions: int) -> Sizes:
-        compared = 1 if self.embedding.affinity == "concatenation" else self.embedding.width
-        return Sizes(batch, positions, positions, compared, self.inner, self.blocks)
+    def _sizes(self, batch: int, positions: int, weight: Tensor) -> Sizes:
+        C, E, N = self.channels, self.embedding, self.blocks
+        embedded = 0 if E.theta is None else 1 if E.phi is None else 2
+        layers = 2 * batch * positions * C * self.inner * (embedded + 2 * N)
+        layers += 4 * batch * positions * self.inner if E.affinity == "concatenation" else 0
+        compared = 1 if E.affinity == "concatenation" else E.width
+        held = images_at_a_time(batch, positions, weight.element_size(), weight.device.type)
+        return Sizes(batch, positions, positions, compared, self.inner, N, channels=C, layers=layers, held=held)
 
-    def _sides(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = self.embedding(rows)
-        exact = wide(left.dtype)
-        return left.to(exact), right.to(exact)
+    def _step(self, rows: Tensor, *, layers: tuple, w_g: Tensor, w_z: Tensor) -> Tensor:
+        """Z^N as (B, C, M)."""
+        kind, how, difference = self.embedding.affinity, self.normalize, self.form == "difference"
+        sizes = self._sizes(1, rows.shape[1], w_z)
+        algorithm = chosen(kind, how, self.algorithm, sizes, rows.device.type, stage=True)
+        theta, phi, w = layers
+        if algorithm == "shared":
+            return self._shared(rows, theta, phi, w_g, w_z)
+        left, right = self.embedding.of(rows, theta, phi, w)
+        with torch.autocast(rows.device.type, enabled=False):
+            left, right = both_to(wide(left.dtype), left, right)
+            Z, w_g, w_z = (t.to(left.dtype) for t in (rows, w_g, w_z))
+            average = AVERAGES[algorithm].of(kind, left, right, how)
+            return sub_blocks(average, Z, w_g, w_z, self.step, difference).to(rows.dtype).mT
+
+    def _shared(self, rows: Tensor, theta: Affine | None, phi: Affine | None, w_g: Tensor, w_z: Tensor) -> Tensor:
+        exact, sides = wide(rows.dtype), 1 if phi is theta else 2
+        embedding = bias = None
+        if theta is not None and phi is not None:
+            embedding, bias = stacked([theta, phi][:sides]).to(exact)
+        with torch.autocast(rows.device.type, enabled=False):
+            g, w = w_g.to(exact), w_z.to(exact)
+            if self.inner >= self.channels:  # no shorter than x: W = W_Z W_g is the cheaper order
+                g, w = None, w @ g
+            out, _, _ = softmax_stage(
+                rows.mT.to(exact), embedding, bias, g, w, sides, self.embedding.scale, self.step,
+                self.form == "difference", torch.is_grad_enabled(),
+            )  # fmt: skip
+        return out.to(rows.dtype)
 
 
 def _w_init(w_init: str | float | None, tie: str | None) -> str | float:

@@ -1,7 +1,6 @@
 """The original block: NumPy's numbers, identity at start, positions of any dimension, precision, bad input."""
 
 import copy
-import warnings
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from nlmodel.kernels import Concatenation, DotProduct, Embedded, ExpDot
 from nlmodel.network import original_step
 from nlmodel.nn import NonlocalBlock
 from nlmodel.testing import assert_close
-from tests.nn.nn_cases import BLOCKS, block, features, value_and_gradients
+from tests.nn.nn_cases import BLOCKS, block, features
 
 
 def numpy_kernel(module):
@@ -182,18 +181,6 @@ def test_state_survives_saving_and_copying():
     other.load_state_dict(load(save(module.state_dict())))
     assert torch.equal(other(x), module(x))
     assert torch.equal(copy.deepcopy(module)(x), module(x))
-
-
-@pytest.mark.slow
-def test_compiles_without_a_break_in_the_graph():
-    x = features(2, 3, 2, 3)
-    for affinity in ("embedded_gaussian", "concatenation"):
-        module = block(affinity, None)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler, about code that is not ours
-            compiled = value_and_gradients(torch.compile(module, fullgraph=True, backend="aot_eager"), x)
-        for ours, theirs in zip(compiled, value_and_gradients(module, x), strict=True):
-            assert_close(ours, theirs, "reduction", n=64)
 
 
 def test_with_batch_normalisation_running_statistics_serve_evaluation():

@@ -350,3 +350,17 @@ def test_a_certified_stage_is_not_drawn_anew():
     assert not torch.equal(free.w_z, before)  # control: a free stage is
     with pytest.raises(DomainError, match="cannot draw its weights anew"):
         certified(free, "contraction").reset_parameters()
+
+
+@pytest.mark.parametrize(
+    ("kind", "tie", "looks"), [("contraction", "psd", 1), ("averaging", "psd", 1), ("disc", None, 3)]
+)
+def test_computed_weights_are_computed_once_a_pass(kind, tie, looks, monkeypatch):
+    """Two balls, and for W_g that of W_Z again."""
+    module, x, seen = certified(made(tie, w_init=1.0, **REVERSIBLE), kind), features(1, 3, 4), []
+    exact = torch.linalg.svdvals
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda B: seen.append(B) or exact(B))
+    module(x)
+    assert len(seen) == looks
+    module.plan(x.shape)
+    assert len(seen) == looks

@@ -1,7 +1,6 @@
 """The nonlocal stage: NumPy's numbers, what it keeps for every weight, its forms, ties and steps, bad input."""
 
 import copy
-import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from nlmodel.errors import ChoiceError, DomainError, DtypeError, ShapeError
 from nlmodel.kernels import Concatenation, DotProduct, Embedded, ExpDot
 from nlmodel.nn import NonlocalStage
 from nlmodel.nn.choices import exact_algorithms
-from nlmodel.nn.shared import images_at_a_time
+from nlmodel.nn.tiles import images_at_a_time
 from nlmodel.testing import assert_close, tolerance
 from tests.nn.nn_cases import STAGES, features, seeded, stage, value_and_gradients
 
@@ -212,18 +211,6 @@ def test_state_survives_saving_and_copying():
     assert torch.equal(other(x), module(x))
     assert torch.equal(copy.deepcopy(module)(x), module(x))
     assert sorted(module.state_dict()) == ["embedding.phi.weight", "embedding.theta.weight", "w_g", "w_z"]
-
-
-@pytest.mark.slow
-def test_compiles_without_a_break_in_the_graph():
-    x = features(2, 3, 2, 3)
-    for affinity in ("embedded_gaussian", "concatenation"):
-        module = stage(affinity, None)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler, about code that is not ours
-            compiled = value_and_gradients(torch.compile(module, fullgraph=True, backend="aot_eager"), x)
-        for ours, theirs in zip(compiled, value_and_gradients(module, x), strict=True):
-            assert_close(ours, theirs, "reduction", n=64, scale=1.0 + float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize(
