@@ -1,0 +1,1 @@
+"""The workloads: a file each, and the groups in which they are run."""
