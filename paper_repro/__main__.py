@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns  0; 1 when a check found something out of date; 2 with a message on stderr when the input does not allow it,
-             or when a run failed; 130 after an interrupt: the runs in progress go on from their last checkpoint.
+             or when a run failed; 130 after an interrupt, with every run in progress saved.
     """
     options = parser().parse_args(arguments)
     try:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        print("Interrupted. The same command goes on from the last checkpoints.", file=sys.stderr)
+        print("Interrupted. The same command goes on where this one stopped.", file=sys.stderr)
         return INTERRUPTED
 
 

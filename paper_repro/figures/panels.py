@@ -151,4 +151,11 @@ def _aside(j: int, counts: Sequence[int]) -> float:
 
 def z_words(z: float) -> str:
     """A z-score in words of a figure."""
-    return "z undefined" if math.isnan(z) else f"z = {z:+.1f}".replace("-", "−")
+    return "z undefined" if math.isnan(z) else f"z = {score(z)}"
+
+
+def score(z: float) -> str:
+    """A z-score as a number with its sign, one decimal."""
+    if math.isnan(z):
+        return "undefined"
+    return f"{z:+.1f}".replace("-", "−") if abs(z) >= 0.05 else "0.0"

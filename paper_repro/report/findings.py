@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from paper_repro.figures.curves import FULL_RATE
 from paper_repro.figures.history import patterns
-from paper_repro.figures.panels import z_words
+from paper_repro.figures.panels import score, z_words
 from paper_repro.figures.runs import Run
 from paper_repro.figures.signs import CLEAR, DAMPING, OPPOSITE, SignPattern, pattern_of
 from paper_repro.sweep.state import DIVERGED, DONE
@@ -46,7 +46,7 @@ class WeightSigns:
         found = self.signs
         count = f"{found.negatives} of {found.of}"
         where = (self.run.row, str(self.run.job.seed), str(self.epoch), f"$W^{{{self.number}}}$")
-        return (*where, count, _z(found.z), _z(found.balance_z), self.pattern)
+        return (*where, count, score(found.z), score(found.balance_z), self.pattern)
 
 
 def last_signs(runs: Sequence[Run]) -> list[WeightSigns]:
@@ -83,7 +83,7 @@ def _failure(done: Sequence[Run]) -> Finding:
             OPEN, "Whether four original blocks fail at the full learning rate is open: no finished run.", text
         )
     failed = sum(run.status == DIVERGED for run in four)
-    count = f"{failed or 'none'} of {len(four)} run{'s' if len(four) > 1 else ''} diverged"
+    count = f"{failed} of {len(four)} run{'s' if len(four) > 1 else ''} diverged"
     if 2 * failed > len(four):
         return Finding(SHOWN, f"Four original blocks fail at the full learning rate: {count}.", text)
     return Finding(NOT_SHOWN, f"Four original blocks do not fail at the full learning rate: {count}.", text)
@@ -112,8 +112,4 @@ def _range(what: str, scores: Sequence[float]) -> str:
     if not known:
         return f"{what}: z undefined, the weights are zero."
     low, high = min(known), max(known)
-    return f"{what}: {z_words(low)}{f' to {_z(high)}' if high > low else ''}."
-
-
-def _z(z: float) -> str:
-    return "undefined" if math.isnan(z) else f"{z:+.1f}".replace("-", "−")
+    return f"{what}: {z_words(low)}{f' to {score(high)}' if high > low else ''}."

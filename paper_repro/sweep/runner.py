@@ -14,6 +14,7 @@ from paper_repro.config import RunConfig
 from paper_repro.data.cifar import Cifar
 from paper_repro.data.load import load
 from paper_repro.data.synthetic import synthetic
+from paper_repro.sweep.interrupt import asked_to_stop
 from paper_repro.sweep.jobs import Job
 from paper_repro.training import Result, train
 from paper_repro.training.numerics import choose_device
@@ -43,18 +44,27 @@ class Runner:
     progress: bool = True
 
     def __call__(self, job: Job, time_limit: float | None) -> Result:
-        """The `Result` of the run, which is paused when `time_limit` seconds were not enough."""
+        """The `Result` of the run, which is paused when `time_limit` seconds were not enough.
+
+        Raises   KeyboardInterrupt: after an interrupt or a termination, once the run is saved.
+        """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        return train(
-            job.config,
-            seed=job.seed,
-            data=self.images(job.config),
-            out=self.out,
-            device=self.device,
-            time_limit=time_limit,
-            progress=self.progress,
-        )
+        images = self.images(job.config)
+        with asked_to_stop() as stop:
+            result = train(
+                job.config,
+                seed=job.seed,
+                data=images,
+                out=self.out,
+                device=self.device,
+                time_limit=time_limit,
+                stop=stop,
+                progress=self.progress,
+            )
+        if stop():
+            raise KeyboardInterrupt
+        return result
 
     def images(self, config: RunConfig) -> Cifar:
         """The images of a configuration, at least as many as it asks for; kept until others are asked for.

@@ -18,7 +18,7 @@ from paper_repro.training.group import ALONE, Group
 from paper_repro.training.numerics import autocast
 
 
-TEST_BATCH = 2000
+TEST_BATCH = {"cuda": 2000, "cpu": 250}  # a few launches there, what fits into the caches here
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 """Which images, how they are cropped, and which are mirrored: order, top, left, flip."""
 
@@ -115,7 +115,7 @@ class Engine:
         """Mean loss, and error in percent, over the test images."""
         kept = self.totals.clone()
         self.totals.zero_()
-        for x, y in self.pipeline.test_batches(TEST_BATCH):
+        for x, y in self.pipeline.test_batches(TEST_BATCH[self.device.type]):
             self._do(self._test, x, y)
         loss, error = self.read()
         self.totals.copy_(kept)

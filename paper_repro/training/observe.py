@@ -21,7 +21,7 @@ from paper_repro.training.weights import Description, describe, weight_records
 PROBES = 2  # test images
 PAPER = (36, 82, 125)  # epochs of Tao et al. 2018, Fig. 2, of
 PAPER_EPOCHS = 164
-LANCZOS = 1e-3  # relative residual; the eigenvalue is known to its square
+LANCZOS = 1e-3  # relative
 DENSE, FEW = 20, 18  # runs up to this long are logged at every epoch, others about as often as this
 
 
@@ -47,8 +47,8 @@ def observe(network: nn.Module, images: Tensor, epoch: int) -> dict[str, Any]:
     images : (PROBES, 3, 32, 32) preprocessed float32 images.
     epoch : full epochs so far.
 
-    Accuracy spectra of W in float64, those of K to 1e-6 in float32.
-    Cost     a forward pass, and for each nonlocal module the eigenvalues of `PROBES` affinities and of its weights.
+    Accuracy spectra of W in float64; `reach` to 1e-3, in float32.
+    Cost     a forward pass, and for each nonlocal module one eigenvalue of `PROBES` affinities and all of its weights.
     """
     seen = features(network, images)
     modules = [(name, module, describe(name, module)) for name, module in nonlocal_modules(network)]

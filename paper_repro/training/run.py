@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,10 +29,16 @@ LOGS_EVERY = 1.0  # seconds between two rewritings of log.csv and spectra.jsonl
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop, as a reading of time.monotonic(), and how many seconds may pass between two checkpoints."""
+    """When to pause: at a reading of time.monotonic(), or when `stop` says so; and the seconds between checkpoints."""
 
     deadline: float = math.inf
     checkpoint_every: float = 60.0
+    stop: Callable[[], bool] | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is time to pause."""
+        return time.monotonic() >= self.deadline or (self.stop is not None and self.stop())
 
 
 class Run:
@@ -64,14 +70,14 @@ class Run:
                 if display.due:
                     display.update(now.epoch * self.steps + now.step, self._told())
                 if engine.group.size == 1 and now.step < self.steps:  # states of a group agree between epochs only
-                    if time.monotonic() >= self.limits.deadline:
+                    if self.limits.reached:
                         return self._paused()
                     if time.monotonic() >= self._saved + self.limits.checkpoint_every:
                         self._save()
             reason = self._finish_epoch()
             if reason is not None:
                 return self._diverged(reason)
-            late = engine.group.leader_says(time.monotonic() >= self.limits.deadline, engine.device)
+            late = engine.group.leader_says(self.limits.reached, engine.device)
             if late and now.epoch < self.config.epochs:
                 return self._paused()
             if time.monotonic() >= self._saved + self.limits.checkpoint_every:
@@ -196,7 +202,8 @@ class Run:
 
     def _paused(self) -> Result:
         self._save()
-        return self._result(PAUSED, "the time limit was reached")
+        asked = self.limits.stop is not None and self.limits.stop()
+        return self._result(PAUSED, "an interrupt" if asked else "the time limit was reached")
 
     def _result(self, status: str, reason: str | None = None) -> Result:
         rows, engine = self.progress.rows, self.engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ def train(
     device: str = "auto",
     resume: bool = True,
     time_limit: float | None = None,
+    stop: Callable[[], bool] | None = None,
     checkpoint_every: float = 60.0,
     progress: bool = True,
 ) -> Result:
@@ -49,6 +50,7 @@ def train(
     device : "auto", "cpu", "cuda", "cuda:k".
     resume : go on from the checkpoint, or return the result of a run that is done; False: from the start.
     time_limit : seconds after which the run is paused, with status "paused"; None for no limit.
+    stop : asked after each step; True pauses the run.
     checkpoint_every : seconds between two checkpoints; 0 for one after each step.
     progress : show a bar, or a line now and then.
 
@@ -65,6 +67,7 @@ def train(
         device=device,
         resume=resume,
         time_limit=time_limit,
+        stop=stop,
         checkpoint_every=checkpoint_every,
         progress=progress,
     )
@@ -80,6 +83,7 @@ def train_together(
     device: str = "auto",
     resume: bool = True,
     time_limit: float | None = None,
+    stop: Callable[[], bool] | None = None,
     checkpoint_every: float = 60.0,
     progress: bool = True,
 ) -> list[Result]:
@@ -88,7 +92,8 @@ def train_together(
     Arguments and results as those of `train`, one result a seed.  Under `torchrun` all processes train one network
     together, see `Group`, and the leading one writes.
     """
-    limits = Limits(_deadline(time_limit), check_number(checkpoint_every, "checkpoint_every", at_least=0.0))
+    every = check_number(checkpoint_every, "checkpoint_every", at_least=0.0)
+    limits = Limits(_deadline(time_limit), every, stop)
     seeds = [check_count(seed, "seed") for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise DomainError(

@@ -20,6 +20,7 @@ from paper_repro.data.synthetic import synthetic
 from paper_repro.presets import preset
 from paper_repro.sweep import Lock, Runner, queue, read_rows, runner
 from paper_repro.sweep.state import lock_path
+from paper_repro.training import Engine
 from tests.html_page import Page
 from tests.paper_repro.fake_runs import result_of, write_run
 
@@ -191,13 +192,57 @@ def test_an_interrupt_exits_with_130_and_releases_the_lock(tmp_path, monkeypatch
     assert list((tmp_path / "locks").iterdir()) == []
 
 
-def test_a_termination_is_an_interrupt(tmp_path, monkeypatch):
+TINY = """
+dataset = "synthetic"
+train_images = 40
+test_images = 10
+batch_size = 10
+depth = 11
+epochs = 2
+milestones = []
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_run_first(number, tmp_path, monkeypatch, capfd):
+    """After the third step of eight; the run goes on from there and ends as it would have."""
+    (tmp_path / "tiny.toml").write_text(TINY)
+    command = ("train", tmp_path / "tiny.toml", "--threads", 1, "--quiet", "--out")
+    assert run(*command, tmp_path / "straight") == 0
+    step, steps = Engine.train_step, []
+
+    def counted(self, *arguments):
+        steps.append(step(self, *arguments))
+        if len(steps) == 3:
+            os.kill(os.getpid(), number)
+
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(Engine, "train_step", counted)
+    assert run(*command, tmp_path / "stopped") == 130
+    assert "Stopping after this step" in capfd.readouterr().err
+    assert len(steps) == 3
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert list((tmp_path / "stopped" / "locks").iterdir()) == []
+    assert run(*command, tmp_path / "stopped") == 0
+    assert len(steps) == 8
+    weights = [next((tmp_path / name).glob("*/weights.safetensors")).read_bytes() for name in ("straight", "stopped")]
+    assert weights[0] == weights[1]
+
+
+def test_a_second_signal_interrupts_at_once(tmp_path, monkeypatch):
     def train(config, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert options["stop"]()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(runner, "train", train)
+    assert run("sweep", "smoke", "--out", tmp_path) == 130
+
+
+def test_a_termination_outside_training_is_an_interrupt(monkeypatch, tmp_path):
+    monkeypatch.setattr(Runner, "check", lambda *_: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(5))
+    before = signal.getsignal(signal.SIGTERM)
     assert run("sweep", "smoke", "--out", tmp_path) == 130
     assert signal.getsignal(signal.SIGTERM) == before
 
@@ -351,7 +396,7 @@ def test_weights_that_show_nothing_are_reported_as_such(trained, undrawn, tmp_pa
     text = (tmp_path / "mini" / "report.html").read_text()
     assert "The original blocks do not show the damping sign pattern" in text
     assert "0 of 6 weights are of that pattern" in text
-    assert "do not fail at the full learning rate: none of 1 run diverged" in text
+    assert "do not fail at the full learning rate: 0 of 1 run diverged" in text
 
 
 def test_make_mini_passes_the_folder_on():
