@@ -51,7 +51,7 @@ class NonlocalBlock(nn.Module):
         for with both at 0 neither would ever move), "he", or the standard deviation of a normal law.
     dimension : 1 (sequences), 2 (images) or 3 (clips).
     bias : whether theta, phi, g and W_Z are affine.
-    algorithm : "auto" (see `plan`), "dense" (the definition), "fused", "symmetric", "associative", "moments" or "sorted".
+    algorithm : "auto" (see `plan`), "dense" (the definition), "fused", "symmetric", "associative", "moments", "sorted".
     memory_budget : None, or the most bytes that `plan(shape).peak` may have: as many images at a time as fit.
     generator : of the initial weights; None is torch's global one.
 
