@@ -22,7 +22,7 @@ from nlmodel.nn.plan import Plan, check_budget, checked_shape, chosen, plan_of
 from nlmodel.nn.positions import both_to, check_input, pool_rows, pooled_sizes, to_rows, wide
 from nlmodel.nn.sizes import Sizes
 from nlmodel.nn.symmetric import symmetric_average
-from nlmodel.nn.tiles import images_at_a_time
+from nlmodel.nn.tiles import images_at_a_time, rows_at_a_time
 
 
 W_INITS = ("zero", "he")
@@ -155,8 +155,9 @@ class NonlocalBlock(nn.Module):
         moments = moment_operations(batch, M, C, r, affine=self.g.bias is not None)
         compared = 1 if E.affinity == "concatenation" else E.width
         weight = self.w_z.weight
-        held = images_at_a_time(batch, M, weight.element_size(), weight.device.type)
-        return Sizes(batch, M, N, compared, r, channels=C, layers=layers, moments=moments, held=held)
+        rows = rows_at_a_time(M, weight.device.type)
+        held = images_at_a_time(batch, rows * M, weight.element_size(), weight.device.type)
+        return Sizes(batch, M, N, compared, r, channels=C, layers=layers, moments=moments, held=held, rows=rows)
 
     def _layers(self) -> Layers:
         theta, phi = self.embedding.layers()

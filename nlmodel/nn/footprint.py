@@ -49,7 +49,7 @@ def _tiled(algorithm: str, sizes: Sizes) -> float:
     held = min(sizes.held, B)
     if algorithm == "symmetric":
         r = sizes.averaged
-        return B * M * (C + 2 * r) + held * M * (2 * M + 8 * r + C)
+        return B * M * (C + 2 * r) + held * M * (2 * sizes.rows + 10 * r + 4 * C)
     r = min(sizes.averaged, C)
     return B * M * (n * r + 1) + held * M * (2 * M + n * (C + 8 * r) + 10 * D + C)
 

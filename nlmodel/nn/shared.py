@@ -52,7 +52,7 @@ def softmax_stage(
     Cost     2 B M^2 (D + N r) operations; memory of a few affinities, and of Y where it is kept.
     """
     (B, C, M), (N, _, r) = X.shape, w_z.shape
-    held, weights = images_at_a_time(B, M, X.element_size(), X.device.type), step * w_z
+    held, weights = images_at_a_time(B, M * M, X.element_size(), X.device.type), step * w_z
     out, Y, logs = torch.empty_like(X), *_kept(X, w_z, keep)
     states, averages, affinities = (X.new_empty(held, M, width) for width in (C, r, M))
     for part, size in parts(B, held):
@@ -94,7 +94,7 @@ def softmax_stage_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients for X, embedding, bias, w_g and w_z (empty where it is None); formulas at the head of this file."""
     (B, C, M), (N, _, r) = X.shape, w_z.shape
-    held, weights = images_at_a_time(B, M, X.element_size(), X.device.type), step * w_z
+    held, weights = images_at_a_time(B, M * M, X.element_size(), X.device.type), step * w_z
     dX, d_w = torch.empty_like(X), w_z.new_zeros(w_z.shape)
     d_embedding, d_bias, d_g = (X.new_zeros(0 if t is None else t.shape) for t in (embedding, bias, w_g))
     states, features, changes = X.new_empty(N, held, M, C), *(X.new_empty(held, M, N * r) for _ in range(2))
@@ -149,10 +149,13 @@ def _(grad, X, embedding, bias, w_g, w_z, Y, logs, sides, scale, step, differenc
 
 def _setup_context(ctx, inputs, output) -> None:
     *tensors, ctx.sides, ctx.scale, ctx.step, ctx.difference, _ = inputs
+    ctx.set_materialize_grads(False)  # zeros of the size of Y else
     ctx.save_for_backward(*tensors, *output[1:])
 
 
-def _backward(ctx, grad: Tensor, *_: Tensor | None):
+def _backward(ctx, grad: Tensor | None, *_: Tensor | None):
+    if grad is None:
+        return (None,) * 10
     *tensors, Y, logs = ctx.saved_tensors
     settings = ctx.sides, ctx.scale, ctx.step, ctx.difference
     if torch.is_grad_enabled():  # create_graph=True

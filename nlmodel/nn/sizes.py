@@ -17,7 +17,8 @@ class Sizes:
     channels : C.
     layers : operations of the 1x1 convolutions.
     moments : operations of the whole block from second moments, where that exists.
-    held : M x M matrices of how many images are held together by algorithms that take a few at a time.
+    held : matrices of how many images are held together by algorithms that take a few at a time.
+    rows : how many of their rows, where not all.
     """
 
     batch: int
@@ -30,6 +31,7 @@ class Sizes:
     layers: int = 0
     moments: int = 0
     held: int = 1
+    rows: int = 0
 
     @property
     def entries(self) -> int:

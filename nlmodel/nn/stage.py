@@ -175,7 +175,7 @@ class NonlocalStage(nn.Module):
         layers = 2 * batch * positions * C * self.inner * (embedded + 2 * N)
         layers += 4 * batch * positions * self.inner if E.affinity == "concatenation" else 0
         compared = 1 if E.affinity == "concatenation" else E.width
-        held = images_at_a_time(batch, positions, weight.element_size(), weight.device.type)
+        held = images_at_a_time(batch, positions**2, weight.element_size(), weight.device.type)
         return Sizes(batch, positions, positions, compared, self.inner, N, channels=C, layers=layers, held=held)
 
     def _step(self, rows: Tensor, *, layers: tuple, w_g: Tensor, w_z: Tensor) -> Tensor:

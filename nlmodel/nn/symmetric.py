@@ -1,4 +1,4 @@
-"""The averages of the Gaussian block, a few images' matrices at a time, with a factor that is symmetric.
+"""The averages of the Gaussian block, some rows of a few images' matrices at a time, with a factor that is symmetric.
 
 Registered as an operator of its own, so that a compiled graph takes it as one node.  Y = K V with K = softmax(X X^T)
 and V = X W_g^T.  With a_i = |x_i|^2 / 2,
@@ -12,20 +12,23 @@ dS_ij = K_ij (dY_i . V_j - d_i) only dS + dS^T is needed, which has E as a commo
 
     p = [u V, dY/c, -u, -d/c],   q = [dY/c, u V, d/c, u],
 
-so that one product with an M x M matrix takes the place of two.  Where the |x_i| of an image are so far apart that
-the u_i leave the range of numbers, K, dS and dS^T are formed.
+so that one product with an M x M matrix takes the place of two; and of E and of dS + dS^T only the part from the
+diagonal on is formed, which serves as its own mirror image.  Where the |x_i| of an image are so far apart that the u_i
+leave the range of numbers, the rows of K and dS are formed.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nlmodel.nn.second_order import gradients
-from nlmodel.nn.tiles import LOG2_E, images_at_a_time, parts, softmax_
+from nlmodel.nn.tiles import LOG2_E, images_at_a_time, parts, rows_at_a_time, softmax_
 
 
 WIDEST = 64.0  # bits between the largest and the least a_i
@@ -43,20 +46,23 @@ def symmetric_average(X: Tensor, w_g: Tensor, scale: float) -> tuple[Tensor, Ten
     scale : s.
 
     Returns  (B, M, r) and (B, M, 1) tensors.
-    Cost     2 B M^2 (C + r) operations; memory of the affinities of a few images.
+    Cost     B M^2 (C + 2 r) operations; memory of some rows of the affinities of a few images.
     """
-    B, M, _ = X.shape
-    held = images_at_a_time(B, M, X.element_size(), X.device.type)
-    Y, c, E = X.new_empty(B, M, len(w_g)), X.new_empty(B, M, 1), X.new_empty(held, M, M)
-    for part, size in parts(B, held):
-        v = X[part] @ w_g.mT
-        u = _factor(X[part], scale, E[:size])
-        if u is None:
-            _softmax(X[part], scale, E[:size])
-            torch.bmm(E[:size], v, out=Y[part])
-        else:
-            torch.bmm(E[:size], u, out=c[part])
-            torch.bmm(E[:size], v.mul_(u), out=Y[part]).div_(c[part])
+    (B, M, _), r = X.shape, len(w_g)
+    Y, c = X.new_empty(B, M, r), X.new_empty(B, M, 1)
+    tiles = Tiles.of(X)
+    for part, size in parts(B, tiles.images):
+        x = X[part]
+        v, found = x @ w_g.mT, Factor.of(x, scale)
+        if found is None:
+            for rows in tiles.spans(M):
+                Y[part, rows] = _softmax(x, rows, scale, tiles) @ v
+            continue
+        v, sums = torch.cat([v.mul_(found.u), found.u], -1), v.new_zeros(size, M, r + 1)
+        for at, E in found.rows(tiles):
+            at.apply(E, v, sums)
+        c[part] = sums[..., r:]
+        Y[part] = sums[..., :r].div_(sums[..., r:])
     return Y, c
 
 
@@ -71,22 +77,28 @@ def symmetric_average_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients for X and w_g; formulas at the head of this file."""
     B, M, C = X.shape
-    held = images_at_a_time(B, M, X.element_size(), X.device.type)
-    dX, d_g, E, H = X.new_empty(X.shape), w_g.new_zeros(w_g.shape), *(X.new_empty(held, M, M) for _ in range(2))
-    for part, size in parts(B, held):
-        x, dy, e, h = X[part], grad[part], E[:size], H[:size]
-        v, d, u = x @ w_g.mT, (dy * Y[part]).sum(-1, keepdim=True), _factor(x, scale, e)
-        if u is None:
-            _softmax(x, scale, e)
-            dv = torch.bmm(e.mT, dy)
-            torch.bmm(dy, v.mT, out=h).sub_(d).mul_(e)
-            dx = torch.baddbmm(torch.bmm(h, x), h.mT, x, alpha=scale, beta=scale)
+    dX, d_g, tiles, products = X.new_zeros(X.shape), w_g.new_zeros(w_g.shape), Tiles.of(X), Tiles.of(X)
+    for part, size in parts(B, tiles.images):
+        x, dy, dx = X[part], grad[part], dX[part]
+        v, d, found = x @ w_g.mT, (dy * Y[part]).sum(-1, keepdim=True), Factor.of(x, scale)
+        dv = torch.zeros_like(v)
+        if found is None:
+            for rows in tiles.spans(M):
+                K = _softmax(x, rows, scale, tiles)
+                dv.baddbmm_(K.mT, dy[:, rows])
+                dS = torch.bmm(dy[:, rows], v.mT, out=products.like(K)).sub_(d[:, rows]).mul_(K)
+                dx[:, rows].baddbmm_(dS, x)
+                dx.baddbmm_(dS.mT, x[:, rows])
         else:
+            u = found.u
             dy, d, v = dy / c[part], d / c[part], v.mul_(u)
-            dv = torch.bmm(e, dy).mul_(u)
-            torch.bmm(torch.cat([v, dy, -u, -d], -1), torch.cat([dy, v, d, u], -1).mT, out=h).mul_(e)
-            dx = torch.bmm(h, x).mul_(scale)
-        torch.baddbmm(dx, dv, w_g.expand(size, -1, -1), out=dX[part])
+            p, q = torch.cat([v, dy, -u, -d], -1), torch.cat([dy, v, d, u], -1).mT
+            for at, E in found.rows(tiles):
+                at.apply(E, dy, dv)
+                both = torch.bmm(p[:, at.rows], q[..., at.columns], out=products.like(E)).mul_(E)
+                at.apply(both, x, dx)
+            dv.mul_(u)
+        torch.baddbmm(dx, dv, w_g.expand(size, -1, -1), beta=scale, out=dx)
         d_g.addmm_(dv.flatten(0, 1).mT, x.reshape(-1, C))
     return dX, d_g
 
@@ -96,21 +108,81 @@ def _(grad: Tensor, X: Tensor, w_g: Tensor, Y: Tensor, c: Tensor, scale: float):
     return X.new_empty(X.shape), w_g.new_empty(w_g.shape)
 
 
-def _factor(x: Tensor, scale: float, E: Tensor) -> Tensor | None:
-    """Write 2^LIFT E; return u up to a factor, (B, M, 1), or None where the u_i would leave the range of numbers."""
-    z = x.mT * math.sqrt(scale * LOG2_E)
-    a = (z * z).sum(-2, keepdim=True) / 2
-    low, high = a.amin(-1, keepdim=True), a.amax(-1, keepdim=True)
-    if not float((high - low).amax()) <= WIDEST:  # NaN too
-        return None
-    a, one = a - LIFT / 2, torch.ones_like(a)
-    torch.bmm(torch.cat([z, one, a], -2).mT, torch.cat([z, -a, -one], -2), out=E).exp2_()
-    return torch.exp2(a + (LIFT - low - high) / 2).mT
+class Tiles(NamedTuple):
+    """Memory for some rows of the matrices of a few images."""
+
+    images: int
+    height: int
+    memory: Tensor
+
+    @classmethod
+    def of(cls, X: Tensor) -> Tiles:
+        """For the positions of X (B, M, C)."""
+        B, M, _ = X.shape
+        height = rows_at_a_time(M, X.device.type)
+        images = images_at_a_time(B, height * M, X.element_size(), X.device.type)
+        return cls(images, height, X.new_empty(images * height * M))
+
+    def spans(self, M: int) -> list[slice]:
+        """All rows of M, `height` at a time."""
+        return [slice(start, min(start + self.height, M)) for start in range(0, M, self.height)]
+
+    def holding(self, *shape: int) -> Tensor:
+        """The first of its numbers."""
+        return self.memory[: math.prod(shape)].view(shape)
+
+    def like(self, other: Tensor) -> Tensor:
+        """The first of its numbers, as many as those of another."""
+        return self.holding(*other.shape)
 
 
-def _softmax(x: Tensor, scale: float, K: Tensor) -> None:
-    torch.bmm(x * (scale * LOG2_E), x.mT, out=K)
+class Rows(NamedTuple):
+    """Which part of a symmetric matrix is at hand: from the diagonal on, for it is all there is to know of the rows."""
+
+    rows: slice
+    columns: slice
+
+    def apply(self, S: Tensor, V: Tensor, sums: Tensor) -> None:
+        """Add what the part and its mirror image contribute to S V."""
+        height = self.rows.stop - self.rows.start
+        sums[:, self.rows].baddbmm_(S, V[:, self.columns])
+        sums[:, self.rows.stop :].baddbmm_(S[..., height:].mT, V[:, self.rows])
+
+
+class Factor(NamedTuple):
+    """2^LIFT E as exp2(left right), and u up to a factor, (B, M, 1)."""
+
+    left: Tensor
+    right: Tensor
+    u: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, scale: float) -> Factor | None:
+        """None where the u_i would leave the range of numbers."""
+        z = x.mT * math.sqrt(scale * LOG2_E)
+        a = (z * z).sum(-2, keepdim=True) / 2
+        low, high = a.amin(-1, keepdim=True), a.amax(-1, keepdim=True)
+        if not float((high - low).amax()) <= WIDEST:  # NaN too
+            return None
+        a, one = a - LIFT / 2, torch.ones_like(a)
+        left, right = torch.cat([z, one, a], -2).mT, torch.cat([z, -a, -one], -2)
+        return cls(left, right, torch.exp2(a + (LIFT - low - high) / 2).mT)
+
+    def rows(self, tiles: Tiles) -> Iterator[tuple[Rows, Tensor]]:
+        """All rows of the matrix, some at a time."""
+        images, M, _ = self.left.shape
+        for rows in tiles.spans(M):
+            E = tiles.holding(images, rows.stop - rows.start, M - rows.start)
+            torch.bmm(self.left[:, rows], self.right[..., rows.start :], out=E).exp2_()
+            yield Rows(rows, slice(rows.start, M)), E
+
+
+def _softmax(x: Tensor, rows: slice, scale: float, tiles: Tiles) -> Tensor:
+    """Rows of K."""
+    some = x[:, rows] * (scale * LOG2_E)
+    K = torch.bmm(some, x.mT, out=tiles.holding(*some.shape[:-1], x.shape[1]))
     softmax_(K)
+    return K
 
 
 def _setup_context(ctx, inputs, output) -> None:

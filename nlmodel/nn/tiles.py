@@ -11,10 +11,15 @@ from torch import Tensor
 LOG2_E = math.log2(math.e)  # exp(s) = 2^(s log2 e): powers of two are the cheaper exponential
 
 
-def images_at_a_time(images: int, positions: int, itemsize: int, device: str) -> int:
-    """How many affinities are held together: what stays in the cache of a CPU, or fills another device."""
+def images_at_a_time(images: int, entries: int, itemsize: int, device: str) -> int:
+    """How many matrices are held together: what stays in the cache of a CPU, or fills another device."""
     budget = 4 << 20 if device == "cpu" else 512 << 20
-    return max(1, min(images, budget // (positions * positions * itemsize)))
+    return max(1, min(images, budget // (entries * itemsize)))
+
+
+def rows_at_a_time(positions: int, device: str) -> int:
+    """How many rows of a matrix are held together, where they are worked on one after the other."""
+    return min(256, positions) if device == "cpu" else positions
 
 
 def parts(images: int, held: int) -> Iterator[tuple[slice, int]]:

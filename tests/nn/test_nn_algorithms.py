@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nlmodel.nn.averages import Associative, Dense, PrefixSums, Sorted
 from nlmodel.nn.definition import product_sizes, reciprocal
 from nlmodel.nn.second_order import twice_differentiable
-from nlmodel.nn.symmetric import _factor
+from nlmodel.nn.symmetric import Factor
 from nlmodel.testing import assert_close
 from tests.nn.nn_cases import (
     BLOCKS,
@@ -121,13 +121,14 @@ def test_the_gradient_is_the_same_with_and_without_a_graph_of_it(make, affinity,
         assert_close(ours.detach(), theirs, "reduction", n=64, scale=1.0 + float(theirs.abs().max()))
 
 
+@pytest.mark.parametrize("height", [2, 256])
 @pytest.mark.parametrize("spread", [1.0, 30.0])
-def test_symmetric_averages_of_lengths_near_and_far(spread):
+def test_symmetric_averages_of_lengths_near_and_far(spread, height, monkeypatch):
     """Far apart, exp(|x|^2 / 2) leaves the range of numbers, and the affinity itself is formed."""
+    monkeypatch.setattr("nlmodel.nn.symmetric.rows_at_a_time", lambda positions, _: min(height, positions))  # 2, 2, 1
     x = features(3, 4, 1, 5) * torch.linspace(1.0, spread, 5, dtype=torch.float64)
     fast, dense = (block("gaussian", "softmax", a, channels=4, inner=2, scale=1.7) for a in ("symmetric", "dense"))
-    u = _factor(x.flatten(2).mT, 1.7, torch.empty(3, 5, 5, dtype=torch.float64))
-    assert (u is None) == (spread > 1.0)
+    assert (Factor.of(x.flatten(2).mT, 1.7) is None) == (spread > 1.0)
     scale = 1.0 + float((x * x).sum(1).max())  # of the logits, whose rounding every entry of K carries
     for ours, theirs in zip(value_and_gradients(fast, x), value_and_gradients(dense, x), strict=True):
         assert_close(ours, theirs, "reduction", n=64, scale=scale * (1.0 + float(theirs.abs().max())))

@@ -153,10 +153,10 @@ def test_several_images_at_a_time_give_the_same_numbers(monkeypatch):
 
 
 def test_how_many_affinities_fit():
-    assert images_at_a_time(32, 1024, 4, "cpu") == 1
-    assert images_at_a_time(32, 256, 4, "cpu") == 16
-    assert images_at_a_time(4, 16, 4, "cpu") == 4
-    assert images_at_a_time(32, 10**5, 8, "cpu") == 1
+    assert images_at_a_time(32, 1024**2, 4, "cpu") == 1
+    assert images_at_a_time(32, 256**2, 4, "cpu") == 16
+    assert images_at_a_time(4, 16**2, 4, "cpu") == 4
+    assert images_at_a_time(32, 10**10, 8, "cpu") == 1
 
 
 def test_sum_form_is_the_difference_form_and_a_convolution():
