@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify mini test lint types contracts bench-nn wheel clean
+.PHONY: verify mini test lint types contracts bench-nn bench-cifar wheel clean
 
 verify: .venv/ready
 	$(BIN)/python -m validation $(ARGS)
@@ -24,6 +24,9 @@ contracts: .venv/ready
 
 bench-nn: .venv/ready .venv/peers-ready
 	$(BIN)/python -m benchmarks nn $(ARGS)
+
+bench-cifar: .venv/ready
+	$(BIN)/python -m benchmarks cifar $(ARGS)
 
 wheel: .venv/ready
 	$(BIN)/python -m build --no-isolation --outdir dist .

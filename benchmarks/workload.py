@@ -11,7 +11,10 @@ from benchmarks.figures import Figure
 from nlmodel.errors import ChoiceError
 
 
-GROUPS = {"nn": ("benchmarks.workloads.block", "benchmarks.workloads.stage")}
+GROUPS = {
+    "nn": ("benchmarks.workloads.block", "benchmarks.workloads.stage"),
+    "cifar": ("benchmarks.workloads.training",),
+}
 
 
 @dataclass(frozen=True)

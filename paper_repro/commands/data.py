@@ -28,8 +28,6 @@ def run(options: argparse.Namespace) -> int:
     """Fetch when asked, read, describe."""
     from paper_repro.data.prepare import describe, prepare
 
-    if options.download:
-        options.folder.mkdir(parents=True, exist_ok=True)
     report = _show_bytes if options.download and sys.stderr.isatty() else None
     cifar = prepare(
         options.name,

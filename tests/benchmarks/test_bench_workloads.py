@@ -1,4 +1,4 @@
-"""W2 and W3: their figures are those of the plan, and what they race computes the same."""
+"""The workloads: their figures are those of the plan, and what they race computes the same."""
 
 import math
 from functools import partial
@@ -12,15 +12,16 @@ from benchmarks.figures import Bytes
 from benchmarks.peers import MissingPeer, alexhex7, installed, mmcv, timm
 from benchmarks.record import Record
 from benchmarks.run import compare, prepare
-from benchmarks.workload import workloads
+from benchmarks.workload import GROUPS, workloads
 from benchmarks.workloads import block, stage
 from nlmodel.errors import ChoiceError
 from tests.nn import peers as formulas
 
 
 TINY = Setting(quick=True)
-CASES = [case for workload in workloads("nn") for case in workload.cases]
-FIGURES = [figure for workload in workloads("nn") for figure in workload.figures]
+WORKLOADS = [workload for group in GROUPS for workload in workloads(group)]
+CASES = [case for workload in WORKLOADS for case in workload.cases]
+FIGURES = [figure for workload in WORKLOADS for figure in workload.figures]
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_only_selects_cases_and_the_figures_they_suffice_for():
 
 
 def test_list_shows_everything_and_measures_nothing(capsys):
-    assert main(["nn", "--list"]) == 0
+    assert [main([group, "--list"]) for group in GROUPS] == [0] * len(GROUPS)
     out = capsys.readouterr().out
     assert all(case.name in out for case in CASES)
     assert all(figure.name in out for figure in FIGURES)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ def failing(*_args, **_more):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-STEPS = [(tempfile, "mkstemp"), (os, "fdopen"), (os, "fsync"), (Path, "replace")]
+STEPS = [(Path, "open"), (os, "fsync"), (Path, "replace")]
 
 
 @pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
@@ -46,6 +45,16 @@ def test_the_new_file_replaces_the_old_one(tmp_path):
         write_atomically(target, data)
         assert target.read_bytes() == data
     assert sha256(target) == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437"
+
+
+def test_who_may_read_a_file_is_the_users_choice(tmp_path):
+    for mask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            write_atomically(tmp_path / "state", b"data")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "state").stat().st_mode & 0o777 == mode
 
 
 def test_a_folder_that_is_not_there(tmp_path):
