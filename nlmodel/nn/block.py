@@ -180,8 +180,8 @@ class NonlocalBlock(nn.Module):
     def _gaussian(self, rows: Tensor, g: Affine) -> Tensor:
         exact = wide(rows.dtype)
         with torch.autocast(rows.device.type, enabled=False):
-            averages, _ = symmetric_average(rows.to(exact), g.weight.to(exact), self.embedding.scale)
-        return averages.to(rows.dtype)
+            averages, _ = symmetric_average(rows.mT.to(exact), g.weight.to(exact), self.embedding.scale)
+        return averages.mT.to(rows.dtype)
 
     def _averages(self, algorithm: str, left: Tensor, right: Tensor, values: Tensor) -> Tensor:
         exact = left.dtype if algorithm == "fused" else wide(left.dtype)  # fused attention accumulates in float32

@@ -37,38 +37,39 @@ LIFT = 60.0  # bits by which E is held larger: it then stays a normal number whe
 
 @torch.library.custom_op("nlmodel::symmetric_average", mutates_args=())
 def symmetric_average(X: Tensor, w_g: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """softmax(s X X^T) X W_g^T, and c (or anything, where K was formed).
+    """Y^T of K = softmax(s X X^T) and V = X W_g^T from X^T, and c (or anything, where K was formed).
 
     Parameters
     ----------
-    X : (B, M, C) tensor.
+    X : (B, C, M) tensor, channels first like everything here.
     w_g : (r, C) tensor.
     scale : s.
 
-    Returns  (B, M, r) and (B, M, 1) tensors.
+    Returns  (B, r, M) and (B, 1, M) tensors.
     Cost     B M^2 (C + 2 r) operations; memory of some rows of the affinities of a few images.
     """
-    (B, M, _), r = X.shape, len(w_g)
-    Y, c = X.new_empty(B, M, r), X.new_empty(B, M, 1)
+    (B, _, M), r = X.shape, len(w_g)
+    Y, c = X.new_empty(B, r, M), X.new_empty(B, 1, M)
     tiles = Tiles.of(X)
     for part, size in parts(B, tiles.images):
         x = X[part]
-        v, found = x @ w_g.mT, Factor.of(x, scale)
+        v, found = torch.bmm(w_g.expand(size, -1, -1), x), Factor.of(x, scale)
         if found is None:
             for rows in tiles.spans(M):
-                Y[part, rows] = _softmax(x, rows, scale, tiles) @ v
+                Y[part, :, rows] = torch.bmm(v, _softmax(x, rows, scale, tiles).mT)
             continue
-        v, sums = torch.cat([v.mul_(found.u), found.u], -1), v.new_zeros(size, M, r + 1)
+        v, sums = torch.cat([v.mul_(found.u), found.u], 1), v.new_zeros(size, r + 1, M)
         for at, E in found.rows(tiles):
             at.apply(E, v, sums)
-        c[part] = sums[..., r:]
-        Y[part] = sums[..., :r].div_(sums[..., r:])
+        c[part] = sums[:, r:]
+        torch.div(sums[:, :r], sums[:, r:], out=Y[part])
     return Y, c
 
 
 @symmetric_average.register_fake
 def _(X: Tensor, w_g: Tensor, scale: float):
-    return X.new_empty(*X.shape[:-1], len(w_g)), X.new_empty(*X.shape[:-1], 1)
+    (B, _, M), r = X.shape, len(w_g)
+    return X.new_empty(B, r, M), X.new_empty(B, 1, M)
 
 
 @torch.library.custom_op("nlmodel::symmetric_average_backward", mutates_args=())
@@ -76,30 +77,30 @@ def symmetric_average_backward(
     grad: Tensor, X: Tensor, w_g: Tensor, Y: Tensor, c: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Gradients for X and w_g; formulas at the head of this file."""
-    B, M, C = X.shape
-    dX, d_g, tiles, products = X.new_zeros(X.shape), w_g.new_zeros(w_g.shape), Tiles.of(X), Tiles.of(X)
+    B, C, M = X.shape
+    dX, d_g, tiles, products = X.new_zeros(B, C, M), w_g.new_zeros(w_g.shape), Tiles.of(X), Tiles.of(X)
     for part, size in parts(B, tiles.images):
-        x, dy, dx = X[part], grad[part], dX[part]
-        v, d, found = x @ w_g.mT, (dy * Y[part]).sum(-1, keepdim=True), Factor.of(x, scale)
+        x, dy, dx, weights = X[part], grad[part], dX[part], w_g.expand(size, -1, -1)
+        v, d, found = torch.bmm(weights, x), (dy * Y[part]).sum(1, keepdim=True), Factor.of(x, scale)
         dv = torch.zeros_like(v)
         if found is None:
             for rows in tiles.spans(M):
                 K = _softmax(x, rows, scale, tiles)
-                dv.baddbmm_(K.mT, dy[:, rows])
-                dS = torch.bmm(dy[:, rows], v.mT, out=products.like(K)).sub_(d[:, rows]).mul_(K)
-                dx[:, rows].baddbmm_(dS, x)
-                dx.baddbmm_(dS.mT, x[:, rows])
+                dv.baddbmm_(dy[..., rows], K)
+                dS = torch.bmm(dy[..., rows].mT, v, out=products.like(K)).sub_(d[..., rows].mT).mul_(K)
+                dx[..., rows].baddbmm_(x, dS.mT)
+                dx.baddbmm_(x[..., rows], dS)
         else:
             u = found.u
             dy, d, v = dy / c[part], d / c[part], v.mul_(u)
-            p, q = torch.cat([v, dy, -u, -d], -1), torch.cat([dy, v, d, u], -1).mT
+            p, q = torch.cat([v, dy, -u, -d], 1).mT, torch.cat([dy, v, d, u], 1)
             for at, E in found.rows(tiles):
                 at.apply(E, dy, dv)
                 both = torch.bmm(p[:, at.rows], q[..., at.columns], out=products.like(E)).mul_(E)
                 at.apply(both, x, dx)
             dv.mul_(u)
-        torch.baddbmm(dx, dv, w_g.expand(size, -1, -1), beta=scale, out=dx)
-        d_g.addmm_(dv.flatten(0, 1).mT, x.reshape(-1, C))
+        torch.baddbmm(dx, weights.mT, dv, beta=scale, out=dx)
+        d_g += torch.bmm(dv, x.mT).sum(0)
     return dX, d_g
 
 
@@ -117,8 +118,8 @@ class Tiles(NamedTuple):
 
     @classmethod
     def of(cls, X: Tensor) -> Tiles:
-        """For the positions of X (B, M, C)."""
-        B, M, _ = X.shape
+        """For the positions of X (B, C, M)."""
+        B, _, M = X.shape
         height = rows_at_a_time(M, X.device.type)
         images = images_at_a_time(B, height * M, X.element_size(), X.device.type)
         return cls(images, height, X.new_empty(images * height * M))
@@ -143,14 +144,14 @@ class Rows(NamedTuple):
     columns: slice
 
     def apply(self, S: Tensor, V: Tensor, sums: Tensor) -> None:
-        """Add what the part and its mirror image contribute to S V."""
+        """Add what the part and its mirror image contribute to V S, (B, channels, M)."""
         height = self.rows.stop - self.rows.start
-        sums[:, self.rows].baddbmm_(S, V[:, self.columns])
-        sums[:, self.rows.stop :].baddbmm_(S[..., height:].mT, V[:, self.rows])
+        sums[..., self.rows] += torch.bmm(V[..., self.columns], S.mT)
+        sums[..., self.rows.stop :] += torch.bmm(V[..., self.rows], S[..., height:])
 
 
 class Factor(NamedTuple):
-    """2^LIFT E as exp2(left right), and u up to a factor, (B, M, 1)."""
+    """2^LIFT E as exp2(left right), and u up to a factor, (B, 1, M)."""
 
     left: Tensor
     right: Tensor
@@ -159,14 +160,14 @@ class Factor(NamedTuple):
     @classmethod
     def of(cls, x: Tensor, scale: float) -> Factor | None:
         """None where the u_i would leave the range of numbers."""
-        z = x.mT * math.sqrt(scale * LOG2_E)
+        z = x * math.sqrt(scale * LOG2_E)
         a = (z * z).sum(-2, keepdim=True) / 2
         low, high = a.amin(-1, keepdim=True), a.amax(-1, keepdim=True)
         if not float((high - low).amax()) <= WIDEST:  # NaN too
             return None
         a, one = a - LIFT / 2, torch.ones_like(a)
         left, right = torch.cat([z, one, a], -2).mT, torch.cat([z, -a, -one], -2)
-        return cls(left, right, torch.exp2(a + (LIFT - low - high) / 2).mT)
+        return cls(left, right, torch.exp2(a + (LIFT - low - high) / 2))
 
     def rows(self, tiles: Tiles) -> Iterator[tuple[Rows, Tensor]]:
         """All rows of the matrix, some at a time."""
@@ -179,8 +180,8 @@ class Factor(NamedTuple):
 
 def _softmax(x: Tensor, rows: slice, scale: float, tiles: Tiles) -> Tensor:
     """Rows of K."""
-    some = x[:, rows] * (scale * LOG2_E)
-    K = torch.bmm(some, x.mT, out=tiles.holding(*some.shape[:-1], x.shape[1]))
+    some = (x[..., rows] * (scale * LOG2_E)).mT
+    K = torch.bmm(some, x, out=tiles.holding(*some.shape[:-1], x.shape[-1]))
     softmax_(K)
     return K
 
@@ -198,7 +199,7 @@ def _backward(ctx, grad: Tensor, _: Tensor | None):
 
 
 def _definition(scale: float, X: Tensor, w_g: Tensor) -> Tensor:
-    return torch.softmax(scale * X @ X.mT, -1) @ (X @ w_g.mT)
+    return (w_g @ X) @ torch.softmax(scale * X.mT @ X, -1).mT
 
 
 symmetric_average.register_autograd(_backward, setup_context=_setup_context)

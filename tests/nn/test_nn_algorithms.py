@@ -128,7 +128,7 @@ def test_symmetric_averages_of_lengths_near_and_far(spread, height, monkeypatch)
     monkeypatch.setattr("nlmodel.nn.symmetric.rows_at_a_time", lambda positions, _: min(height, positions))  # 2, 2, 1
     x = features(3, 4, 1, 5) * torch.linspace(1.0, spread, 5, dtype=torch.float64)
     fast, dense = (block("gaussian", "softmax", a, channels=4, inner=2, scale=1.7) for a in ("symmetric", "dense"))
-    assert (Factor.of(x.flatten(2).mT, 1.7) is None) == (spread > 1.0)
+    assert (Factor.of(x.flatten(2), 1.7) is None) == (spread > 1.0)
     scale = 1.0 + float((x * x).sum(1).max())  # of the logits, whose rounding every entry of K carries
     for ours, theirs in zip(value_and_gradients(fast, x), value_and_gradients(dense, x), strict=True):
         assert_close(ours, theirs, "reduction", n=64, scale=scale * (1.0 + float(theirs.abs().max())))
