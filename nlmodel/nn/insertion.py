@@ -15,11 +15,6 @@ from nlmodel.nn.stage import NonlocalStage
 
 
 INSERTED = "nonlocal_block"
-_CONVOLUTIONS: dict[type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d], int] = {
-    nn.Conv1d: 1,
-    nn.Conv2d: 2,
-    nn.Conv3d: 3,
-}
 
 
 def insert_nonlocal(
@@ -121,9 +116,8 @@ def _made(
 def _sizes(place: nn.Module) -> tuple[int, int | None] | None:
     """Channels, and the dimension where it is known, of the output, by the last layer that fixes them."""
     for layer in reversed(list(place.modules())):
-        for kind, dimension in _CONVOLUTIONS.items():
-            if isinstance(layer, kind):
-                return layer.out_channels, dimension
+        if isinstance(layer, nn.modules.conv._ConvNd):
+            return layer.out_channels, len(layer.kernel_size)
         if isinstance(layer, NonlocalBlock | NonlocalStage):
             return layer.channels, layer.dimension
         channels = getattr(layer, "num_features", None)

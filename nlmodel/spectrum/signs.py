@@ -89,6 +89,13 @@ def null_model(channels: int, inner: int, k: int, *, draws: int = 300, rng: np.r
     expected count is k/2 exactly; the spread is far below that of k coin tosses, and none at all for k = 2 inner
     (`low_rank_inertia`).
 
+    Neither factor is drawn whole. With [W_Z, W_g^T] = Q R, Q with orthonormal columns, R = [R_Z, R_g],
+
+        W~ = Q (R_Z R_g^T + R_g R_Z^T) Q^T / 2
+
+    has the eigenvalues of the small matrix and zeros, and R is drawn by its own law: normal above the diagonal, on it
+    the roots of chi^2 with C, C - 1, ... degrees of freedom, all independent                           Bartlett 1933
+
     Parameters
     ----------
     channels, inner : W_Z is (channels, inner), W_g is (inner, channels).
@@ -99,7 +106,7 @@ def null_model(channels: int, inner: int, k: int, *, draws: int = 300, rng: np.r
     Returns  NullModel: sample mean, standard deviation, smallest and largest count, and the (draws,) counts.
     Raises   DtypeError / DomainError.
     Accuracy the mean has standard error std / sqrt(draws).
-    Cost     draws symmetric eigenvalue problems of size `channels`.
+    Cost     draws symmetric eigenvalue problems of size min(channels, 2 inner).
     """
     channels, inner = check_count(channels, "channels", at_least=1), check_count(inner, "inner", at_least=1)
     limit = min(channels, 2 * inner)
@@ -107,10 +114,18 @@ def null_model(channels: int, inner: int, k: int, *, draws: int = 300, rng: np.r
     draws, rng = check_count(draws, "draws", at_least=2), check_rng(rng)
     counts = np.empty(draws, dtype=np.int64)
     for draw in range(draws):
-        W = rng.standard_normal((channels, inner)) @ rng.standard_normal((inner, channels))
-        counts[draw] = np.sum(_top(symmetric_part(W), k) < 0)
+        R = _triangular(channels, 2 * inner, rng)
+        counts[draw] = np.sum(_top(symmetric_part(R[:, :inner] @ R[:, inner:].T), k) < 0)
     mean, std = float(np.mean(counts)), float(np.std(counts, ddof=1))
     return NullModel(channels, inner, k, mean, std, int(counts.min()), int(counts.max()), counts)
+
+
+def _triangular(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """R of the QR decomposition of a (rows, columns) matrix of independent standard normal entries, diagonal >= 0."""
+    n = min(rows, columns)
+    R = np.triu(rng.standard_normal((n, columns)), 1)
+    np.fill_diagonal(R, np.sqrt(rng.chisquare(rows - np.arange(n))))
+    return R
 
 
 def sign_z_score(W: Array, k: int, null: NullModel) -> float:

@@ -1,6 +1,8 @@
-"""The blocks of three other libraries, from their formulas, with the names of their parameters."""
+"""Blocks and attention of other libraries, from their formulas, with the names of their parameters."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -107,3 +109,56 @@ class AlexHex(nn.Module):
         f = pairwise(self._mode, theta.flatten(2), phi.flatten(2), getattr(self, "concat_project", None), 1.0)
         y = torch.einsum("bmn,brn->brm", f, self.g(x).flatten(2))
         return x + self.W(y.unflatten(-1, x.shape[2:]))
+
+
+class SelfAttention(nn.Module):
+    """Attention in the manner of transformers: fused unless the configuration asks for probabilities or eager kernels.
+
+    `wrap` is what becomes of its sum: "" nothing, "residual" x + y, "norm" a layer norm of x + y.
+    """
+
+    def __init__(self, channels, heads=2, *, groups=None, causal=False, wrap=""):
+        super().__init__()
+        self.heads_in_all, self.groups, self.causal, self.wrap = heads, groups or heads, causal, wrap
+        width = channels // heads * self.groups
+        self.config = SimpleNamespace(output_attentions=False, _attn_implementation="sdpa")
+        self.q_proj, self.o_proj = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.k_proj, self.v_proj = nn.Linear(channels, width), nn.Linear(channels, width)
+        self.norm = nn.LayerNorm(channels)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """By the definition."""
+        q = self.q_proj(x).unflatten(-1, (self.heads_in_all, -1)).transpose(1, 2)
+        k = self.k_proj(x).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+        logits = q @ k.repeat_interleave(self.heads_in_all // self.groups, 1).mT / q.shape[-1] ** 0.5
+        hidden = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1) & self.causal
+        return logits.masked_fill(hidden, -torch.inf).softmax(-1)
+
+    def forward(self, hidden_states: Tensor, key_value_states: Tensor | None = None):
+        x = hidden_states
+        other = x if key_value_states is None else key_value_states
+        v = self.v_proj(other).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+        eager = self.config.output_attentions and self.config._attn_implementation == "eager"
+        if eager and key_value_states is None:
+            P = self.probabilities(x)
+            y = P @ v.repeat_interleave(self.heads_in_all // self.groups, 1)
+        else:
+            P, q = None, self.q_proj(x).unflatten(-1, (self.heads_in_all, -1)).transpose(1, 2)
+            k = self.k_proj(other).unflatten(-1, (self.groups, -1)).transpose(1, 2)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=True)
+        y = self.o_proj(y.transpose(1, 2).flatten(2))
+        y = y + x if self.wrap else y
+        return (self.norm(y) if self.wrap == "norm" else y), P
+
+
+class Encoder(nn.Module):
+    """A network of one such layer, called by name."""
+
+    def __init__(self, channels, **options):
+        super().__init__()
+        self.embed, self.attention = nn.Linear(3, channels), SelfAttention(channels, **options)
+        self.config = self.attention.config
+
+    def forward(self, x: Tensor, *, shift: float = 0.0):
+        h = self.embed(x) + shift
+        return h + self.attention(hidden_states=h)[0]

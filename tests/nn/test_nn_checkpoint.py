@@ -141,6 +141,7 @@ ANY = torch.ones(C, C, dtype=torch.float64)
 LAYOUTS = {
     "encoder.layer.0.attention": ("self.query", "self.key", "self.value", "output.dense"),
     "vit.encoder.layer.3.attention": ("attention.query", "attention.key", "attention.value", "output.dense"),
+    "deberta.layer.0.attention": ("self.query_proj", "self.key_proj", "self.value_proj", "output.dense"),
     "albert.attention": ("query", "key", "value", "dense"),
     "transformer.layer.0.attention": ("q_lin", "k_lin", "v_lin", "out_lin"),
     "decoder.block.1.layer.0.SelfAttention": ("q", "k", "v", "o"),
@@ -149,6 +150,8 @@ LAYOUTS = {
 }
 PACKED = {
     "blocks.0.attn": {"qkv.weight": torch.cat([ANY, ANY, W_V]), "proj.weight": W_O},
+    "layers.0.attn": {"Wqkv.weight": torch.cat([ANY, ANY, W_V]), "Wo.weight": W_O},
+    "layers.1.attn": {"qkv_proj.weight": torch.cat([ANY, ANY, W_V]), "o_proj.weight": W_O},
     "h.0.attn": {"c_attn.weight": torch.cat([ANY, ANY, W_V]).mT, "c_proj.weight": W_O.mT},
     "gpt.0.attn": {"c_attn.weight": torch.cat([ANY, ANY, W_V]), "c_proj.weight": W_O},
     "cross": {"q_proj_weight": ANY, "k_proj_weight": ANY, "v_proj_weight": W_V, "out_proj.weight": W_O},
@@ -181,6 +184,45 @@ def test_heads_that_share_their_values(tmp_path):
     for h, audit in enumerate(audits):
         values = v[:2] if h < 2 else v[2:]
         check_weight(audit, (o[:, 2 * h : 2 * h + 2] @ values).numpy())
+
+
+@pytest.mark.parametrize("groups", [4, 2])
+def test_one_tensor_whose_keys_and_values_are_shared(groups, tmp_path):
+    values = torch.randn(2 * groups, C, generator=seeded(3)).double()
+    rows = torch.cat([torch.zeros(8, C).double(), -values, values])
+    path = saved(tmp_path, {"a.qkv_proj.weight": rows, "a.o_proj.weight": W_O[:, :8]})
+    for h, audit in enumerate(audit_checkpoint(path, heads=4)[0]):
+        at = 2 * (h * groups // 4)
+        check_weight(audit, (W_O[:, 2 * h : 2 * h + 2] @ values[at : at + 2]).numpy())
+
+
+def test_queries_keys_and_values_that_lie_together_by_heads(tmp_path):
+    d = C // 4
+    rows = torch.cat([torch.cat([ANY[:d], ANY[:d], W_V[h * d : (h + 1) * d]]) for h in range(4)])
+    path = saved(tmp_path, {"a.query_key_value.weight": rows, "a.dense.weight": W_O})
+    for h, audit in enumerate(audit_checkpoint(path, heads=4)[0]):
+        check_weight(audit, (W_O[:, h * d : (h + 1) * d] @ W_V[h * d : (h + 1) * d]).numpy())
+    with pytest.raises(AssertionError):  # the control: another number of heads, other rows
+        check_weight(audit_checkpoint(path, heads=2)[0][0], (W_O[:, : 2 * d] @ W_V[: 2 * d]).numpy())
+    with pytest.raises(ShapeError, match="lie together by heads"):
+        audit_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("conv_mask", "channel_add_conv.0", "channel_add_conv.3"), "a ReLU on one mean"),
+        (("conv_attn", "mlp_add.fc1", "mlp_add.fc2"), "a ReLU on one mean"),
+        (("conv_attn", "mlp_scale.fc1", "mlp_scale.fc2"), "scales channels"),
+    ],
+)
+def test_global_contexts_of_others_are_named(names, said, tmp_path):
+    state = {f"gc.{name}.weight": torch.ones(C, C, 1, 1) for name in names}
+    with pytest.raises(DomainError, match=said):
+        audit_checkpoint(saved(tmp_path, state))
+    del state[f"gc.{names[0]}.weight"]  # control
+    with pytest.raises(FileError, match="no layer"):
+        audit_checkpoint(saved(tmp_path, state))
 
 
 def test_wrappers_and_second_sets(tmp_path):
@@ -294,7 +336,7 @@ REFUSED = [
     ({**BLOCK, "norm.running_var": torch.ones(2)}, {}, ShapeError, "one number a channel"),
     ({**BLOCK, "w_z.weight": torch.ones(C, C // 2, device="meta")}, {}, DtypeError, "floating-point"),
     ({**BLOCK, "w_z.weight": torch.ones(C, C // 2).to_sparse()}, {}, DtypeError, "floating-point"),
-    ({"in_proj_weight": torch.ones(7, C), "out_proj.weight": ANY}, {}, ShapeError, "a third each"),
+    ({"in_proj_weight": torch.ones(7, C), "out_proj.weight": ANY}, {}, ShapeError, "fitting sizes"),
 ]
 
 

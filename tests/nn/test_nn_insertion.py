@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nlmodel.errors import ChoiceError, DomainError, DtypeError, NlmodelError
-from nlmodel.nn import NonlocalBlock, NonlocalStage, insert_nonlocal
+from nlmodel.nn import NonlocalBlock, NonlocalStage, audit, insert_nonlocal
 from tests.nn.nn_cases import seeded
 
 
@@ -91,6 +91,8 @@ def test_channels_and_dimension_are_found():
     ]  # fmt: skip
     line = insert_nonlocal(nn.Sequential(nn.Conv1d(2, 6, 1)), after="0")
     assert line.get_submodule("0.nonlocal_block").dimension == 1  # pyright: ignore[reportAttributeAccessIssue]
+    up = insert_nonlocal(nn.Sequential(nn.ConvTranspose3d(2, 6, 2)), after="0")
+    assert up(torch.ones(1, 2, 2, 2, 2)).shape == (1, 6, 3, 3, 3)
     bare = insert_nonlocal(nn.Sequential(nn.ReLU()), after="0", channels=3, dimension=2)
     assert bare(torch.ones(1, 3, 2, 2)).shape == (1, 3, 2, 2)
 
@@ -100,6 +102,16 @@ def test_several_in_a_row():
     insert_nonlocal(net, after="layer1.1.nonlocal_block")
     assert sum(isinstance(m, NonlocalBlock) for m in net.modules()) == 2
     assert net(images()).shape == (2, 5)
+
+
+def test_each_of_several_in_a_row_is_audited():
+    net = insert_nonlocal(resnet(), after="layer1.1", w_init="he", scale=True)
+    insert_nonlocal(net, after="layer1.1.nonlocal_block", w_init="he", scale=True)
+    report = audit(net, images())
+    names = ["layer1.1.nonlocal_block", "layer1.1.nonlocal_block.nonlocal_block"]
+    assert list(report.layers) == names and report.notes == ()
+    ends = [report.layers[name].value("variance_after") for name in names]
+    assert report.layers[names[1]].value("variance_before") == ends[0] != ends[1]
 
 
 def test_dtype_and_mode_are_those_of_the_network():

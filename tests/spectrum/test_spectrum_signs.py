@@ -61,6 +61,29 @@ def test_twin_independent_signs_would_spread_like_coins() -> None:
     assert not np.std(counts, ddof=1) < np.sqrt(32 / 4) / 3
 
 
+def by_definition(channels: int, inner: int, k: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Counts of whole random weights."""
+    pairs = (rng.standard_normal((2, channels, inner)) for _ in range(draws))
+    return np.array([np.sum(top_by_magnitude(W_Z @ W_g.T, k) < 0) for W_Z, W_g in pairs])
+
+
+def check_one_law(first: np.ndarray, second: np.ndarray) -> None:
+    """Every count is as frequent in both samples of n, to Z_BOUND standard deviations."""
+    n, most = len(first), int(max(first.max(), second.max())) + 1
+    one, two = (np.bincount(counts, minlength=most) for counts in (first, second))
+    share = (one + two) / (2 * n)
+    assert np.all(np.abs(one - two) <= Z_BOUND * np.sqrt(2 * n * share * (1 - share)))
+
+
+@pytest.mark.parametrize(("channels", "inner", "k"), [(9, 7, 5), (6, 6, 3), (12, 3, 4), (3, 1, 1), (1, 2, 1)])
+def test_null_model_has_the_law_of_whole_weights(channels: int, inner: int, k: int) -> None:
+    null = null_model(channels, inner, k, draws=2000, rng=np.random.default_rng(8))
+    whole = by_definition(channels, inner, k, 2000, np.random.default_rng(9))
+    check_one_law(null.counts, whole)
+    with pytest.raises(AssertionError):  # the control: coin tosses
+        check_one_law(np.random.default_rng(9).binomial(k + 2, 0.5, 2000), whole)
+
+
 def test_null_model_is_symmetric_and_reproducible() -> None:
     first, again = (null_model(8, 3, 4, draws=200, rng=np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first.counts, again.counts)

@@ -14,10 +14,14 @@ from nlmodel.nn.checkpoint.tensors import Tensors
 
 @dataclass(frozen=True)
 class Settings:
-    """What a checkpoint does not say: the number of attention heads, the constant of its batch norms."""
+    """What a checkpoint does not say: the number of attention heads, the constant of its batch norms.
+
+    `live` tells that a network said it, and nobody assumed it.
+    """
 
     heads: int | None = None
     norm_eps: float = 1e-5
+    live: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ class Spectral:
         norm = prefix + "increment.norm"
         folded, about = 1.0, ()
         if f"{norm}.weight" in tensors:
-            folded, about = folding(tensors, norm, len(W_Z), settings.norm_eps)
+            folded, about = folding(tensors, norm, len(W_Z), settings)
         formula = r"W = W_2 W_g" if terms == 2 else r"W = (W_2 + 2 W_3) W_g"
         said = f"Read as SpectralNonlocalBlock, ${formula}$, which multiplies $A X$; what does not average is left out."
         left = folded * (parts[1] if terms == 2 else parts[1] + 2 * parts[2])
@@ -95,13 +95,24 @@ class Beyond:
         raise DomainError(self.why)
 
 
+BOTTLENECK = "a global context with a bottleneck acts by a ReLU on one mean, which no weight W describes"
 BEYOND = {
     "parametrizations.w_z.original": "a certified stage computes its weights from others by rules that a checkpoint "
     "does not hold; remove the parametrisations before you save, or ask the stage for its certificate",
-    "transform.3.weight": "a global context with a bottleneck acts by a ReLU on one mean, which no weight W describes",
+    "transform.3.weight": BOTTLENECK,
+    "channel_add_conv.3.weight": BOTTLENECK,
+    "mlp_add.fc2.weight": BOTTLENECK,
+    "mlp_scale.fc2.weight": "a global context that scales channels by its mean adds no average, which W would describe",
     "w_z.weight": "in a compact generalised block channels are averaged with the positions, by no weight W alone",
 }
-BESIDE = {"parametrizations.w_z.original": "", "transform.3.weight": "key.weight", "w_z.weight": "theta.weight"}
+BESIDE = {
+    "parametrizations.w_z.original": "",
+    "transform.3.weight": "key.weight",
+    "w_z.weight": "theta.weight",
+    "channel_add_conv.3.weight": "conv_mask.weight",
+    "mlp_add.fc2.weight": "conv_attn.weight",
+    "mlp_scale.fc2.weight": "conv_attn.weight",
+}
 
 
 def others(tensors: Tensors) -> list[Stage | Spectral | Square | Beyond]:

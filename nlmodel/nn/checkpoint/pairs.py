@@ -56,7 +56,7 @@ class Pair:
                 got=f"{quoted(self.left)} {W_Z.shape} and {quoted(self.right)} {W_g.shape}",
             )
         said = f"{self.kind}, $W = W_Z W_g$ with $W_Z$ = {quoted(self.left)}, $W_g$ = {quoted(self.right)}."
-        folded, about = (1.0, ()) if self.norm is None else folding(tensors, self.norm, len(W_Z), settings.norm_eps)
+        folded, about = (1.0, ()) if self.norm is None else folding(tensors, self.norm, len(W_Z), settings)
         return [Weight(self.name, (folded * W_Z, W_g), (f"Read as {said}", *about, *stored(tensors, self.left)))]
 
 
@@ -74,7 +74,9 @@ def pairs(tensors: Tensors) -> list[Pair]:
     return found
 
 
-def folding(tensors: Tensors, norm: str, channels: int, eps: float) -> tuple[np.ndarray | float, tuple[str, ...]]:
+def folding(
+    tensors: Tensors, norm: str, channels: int, settings: Settings
+) -> tuple[np.ndarray | float, tuple[str, ...]]:
     """The factor of each row of W_Z by which a batch norm acts in evaluation, gamma / sqrt(var + eps), and words."""
     if f"{norm}.running_var" not in tensors:
         return 1.0, (
@@ -87,10 +89,11 @@ def folding(tensors: Tensors, norm: str, channels: int, eps: float) -> tuple[np.
         raise ShapeError("a norm must have one number a channel", got=f"{quoted(norm)} beside {channels} channels")
     if not np.all(variance >= 0):
         raise DomainError("running variances must not be negative or NaN", got=quoted(f"{norm}.running_var"))
-    said = (
-        f"The batch norm after $W_Z$ ({quoted(norm)}) is folded in by its running statistics; its eps, which a "
-        f"checkpoint does not hold, is taken to be {eps:g}."
+    eps = settings.norm_eps
+    known = (
+        f"its eps is {eps:g}" if settings.live else f"its eps, which a checkpoint does not hold, is taken to be {eps:g}"
     )
+    said = f"The batch norm after $W_Z$ ({quoted(norm)}) is folded in by its running statistics; {known}."
     return (gamma / np.sqrt(variance + eps))[:, None], (said,)
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmodel.audit.report import Fact, Finding, Section
+from nlmodel.audit.weighed import Weighed
 from nlmodel.audit.words import number
 from nlmodel.nn.inspection.layer import Inspected
 from nlmodel.nn.inspection.leaning import Leaning, leaning
+from nlmodel.nn.spectral import SpectralNonlocalBlock
 from nlmodel.stability import Certificate
 
 
@@ -18,7 +20,11 @@ ROUNDING = 1e-6  # of factors that should not exceed one: weights are known to s
 
 @dataclass(frozen=True)
 class Effect:
-    """The verdict on a layer: "healthy", "damping", "amplifying", "mixed", "transient", "unstable" or "idle"."""
+    """The verdict on a layer.
+
+    "healthy", "transient", "unstable" or, its affinity unknown, "undecided" of a difference form; "damping",
+    "amplifying", "mixed", "unstable" or "idle" of a sum.
+    """
 
     verdict: str
     leanings: tuple[Leaning, ...]
@@ -35,22 +41,28 @@ def effect(layer: Inspected) -> Effect:
     if layer.certificate is not None:
         words = {"unstable": "unstable", "transient_growth": "transient"}
         return Effect(words.get(layer.certificate.verdict, "healthy"), leanings, factors)
+    if layer.difference:
+        return Effect("undecided", leanings, factors)
     kinds = {lean.word for lean in leanings} - {"zero"}
     word = "idle" if not kinds else kinds.pop() if len(kinds) == 1 else "mixed"
-    overshoots = word == "damping" and factors is not None and np.max(np.abs(factors)) > 1 + ROUNDING
+    beyond = np.empty(0) if factors is None else np.abs(factors[np.real(factors) < 0])
+    overshoots = word == "damping" and np.max(beyond, initial=0.0) > 1 + ROUNDING
     return Effect("unstable" if overshoots else word, leanings, factors)
 
 
 def _factors(layer: Inspected) -> np.ndarray | None:
     """By which modes are multiplied, for one head and one weight; several do not share their modes."""
-    if len(layer.chains) != 1 or len(layer.weighed) != 1 or layer.difference:
+    several = len(layer.chains) != 1 or len(layer.weighed) != 1
+    more = isinstance(layer.module, SpectralNonlocalBlock) or getattr(layer.module, "recurrence", 1) > 1
+    if several or more or layer.difference:
         return None
-    return 1 + np.outer(layer.chains[0].eigenvalues, layer.weighed[0].mu).ravel()
+    x = layer.weighed[0]
+    mu = x.mu if len(x.mu) == x.channels else np.append(x.mu, 0.0)  # a bottleneck leaves modes as they are
+    return 1 + np.outer(layer.chains[0].eigenvalues, mu).ravel()
 
 
-def effect_section(layer: Inspected) -> tuple[Section, list[Finding]]:
-    """Factors, margins and lean, and the finding that names the verdict."""
-    found = effect(layer)
+def effect_section(layer: Inspected, found: Effect) -> tuple[Section, list[Finding]]:
+    """Factors, margins, abscissae and lean, and the finding that names the verdict."""
     facts = [
         Fact("verdict", "verdict", found.verdict),
         Fact(
@@ -60,6 +72,7 @@ def effect_section(layer: Inspected) -> tuple[Section, list[Finding]]:
             "$Z + h (K - I) Z W^\\top$" if layer.difference else "$Z + K Z W^\\top$",
         ),
         *_lean_facts(found.leanings),
+        *_abscissae(layer),
     ]
     if found.factors is not None:
         facts.append(
@@ -100,6 +113,33 @@ def _lean_facts(leanings: tuple[Leaning, ...]) -> list[Fact]:
     ]
 
 
+def _abscissae(layer: Inspected) -> list[Fact]:
+    """Of the weight that drives growth, W in a sum and -W in a difference: the largest over heads or sub-blocks."""
+    drives, sign = ("-W", -1) if layer.difference else ("W", 1)
+    spectral = max(_largest(sign * np.real(x.mu), x) for x in layer.weighed)
+    numerical = max(_largest(sign * x.symmetric, x) for x in layer.weighed)
+    return [
+        Fact(
+            "spectral_abscissa",
+            f"spectral abscissa of ${drives}$",
+            spectral,
+            "largest real part of its eigenvalues: growth in the long run",
+        ),
+        Fact(
+            "numerical_abscissa",
+            f"numerical abscissa of ${drives}$",
+            numerical,
+            "largest eigenvalue of its symmetric part: growth at first; the gap between both is transient",
+        ),
+    ]
+
+
+def _largest(values: np.ndarray, x: Weighed) -> float:
+    """Of real parts of eigenvalues, of which a bottleneck has zeros beside those listed; 0 where rounding made it."""
+    largest = float(np.max(values, initial=0.0 if len(values) < x.channels else -np.inf))
+    return 0.0 if abs(largest) <= 8 * x.channels * x.unit * np.max(np.abs(x.symmetric)) else largest
+
+
 def _certified(found: Certificate) -> list[Fact]:
     spectral = [block.spectral.value for block in found.blocks]
     maximum = [block.maximum.value for block in found.blocks]
@@ -120,6 +160,13 @@ def _finding(found: Effect, layer: Inspected) -> Finding:
     largest = None if found.factors is None else float(np.max(np.abs(found.factors)))
     if layer.certificate is not None:
         return _of_stage(found.verdict, layer.certificate)
+    if found.verdict == "undecided":
+        return Finding(
+            "watch",
+            "Undecided: the affinity on this sample is not known, and with it no limit of the step.",
+            "Nothing is said of stability; only the weights were audited.",
+            "see the notes, or ask nlmodel.nn.worst_case for a limit that holds for every affinity.",
+        )
     if found.verdict == "unstable":
         return Finding(
             "act",
@@ -128,9 +175,12 @@ def _finding(found: Effect, layer: Inspected) -> Finding:
             "scale the weight down until the largest factor is 1, or split the block into smaller steps.",
         )
     if found.verdict == "damping":
+        grows = largest is not None and largest > 1 + ROUNDING
+        besides = f"; modes with negative or complex $\\lambda$ grow, by up to {number(largest)}" if grows else ""
         return Finding(
             "watch",
-            "Damping: negative eigenvalues of $\\tilde{W}$ lead, and the block takes away what its average shows.",
+            "Damping: negative eigenvalues of $\\tilde{W}$ lead, and the block takes away what its average "
+            f"shows{besides}.",
             "Smooth features fade most, at every such block again; several in a row leave little of them.",
             "use few such blocks, or the difference form with a tied weight, which keeps constants.",
         )

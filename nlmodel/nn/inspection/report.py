@@ -28,7 +28,8 @@ class AuditReport:
     ----------
     name : of the network.
     layers : the `Audit` of each layer, by the name of its module.
-    verdicts : one word a layer: "healthy", "mixed", "damping", "amplifying", "transient", "unstable" or "idle".
+    verdicts : one word a layer: "healthy", "mixed", "damping", "amplifying", "transient", "unstable", "undecided" or
+        "idle".
     depth : the `Audit` of all layers together.
     notes : what could not be analysed, and why.
     """
