@@ -78,3 +78,7 @@ class FileError(NlmodelError, OSError):
 
 class MissingPackageError(NlmodelError, ImportError):
     """An optional package that the called function needs."""
+
+
+class ProcessError(NlmodelError, RuntimeError):
+    """Another process of a distributed run that failed, ended, or no longer answers."""
