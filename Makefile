@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify mini test lint types contracts bench-nn bench-cifar wheel clean
+.PHONY: verify mini test lint types contracts bench bench-nn bench-cifar bench-scale wheel clean
 
 verify: .venv/ready
 	$(BIN)/python -m validation $(ARGS)
@@ -21,6 +21,12 @@ types: .venv/ready
 
 contracts: .venv/ready
 	$(BIN)/lint-imports
+
+bench: .venv/ready .venv/peers-ready
+	$(BIN)/python -m benchmarks all $(if $(W),--only $(W)) $(ARGS)
+
+bench-scale: .venv/ready .venv/peers-ready
+	$(BIN)/python -m benchmarks scale $(ARGS)
 
 bench-nn: .venv/ready .venv/peers-ready
 	$(BIN)/python -m benchmarks nn $(ARGS)

@@ -42,10 +42,13 @@ class Built:
     ----------
     calls : one call of each measure.
     values : what must agree with another contestant, by name: outputs and gradients.
+    errors : of some measures, how far the result is from what is true: a reference in double precision on sampled
+        rows, or what the data hide.
     """
 
     calls: Mapping[str, Call]
     values: Callable[[], Mapping[str, Any]]
+    errors: Mapping[str, Callable[[], float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Contestant:
 
     Attributes
     ----------
-    name : unique in its case.
+    name : unique in its case; those that are no peer begin with "ours".
     build : makes it; contestants that must agree get the same weights and data from the same setting.
     same_as : the contestant with whose values its own must agree, or None.
     within : how closely, relative to the largest value; None is what the precision allows.
@@ -67,13 +70,30 @@ class Contestant:
     within: float | None = None
     compiles: bool = False
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is one of those that we are measured against."""
+        return not self.name.startswith("ours")
+
 
 @dataclass(frozen=True)
 class Work:
-    """The least that any way of doing it costs: operations, and bytes between memory and processor."""
+    """The least that any way of doing it costs.
+
+    Attributes
+    ----------
+    flops : operations that matrix products could do.
+    bytes : between memory and processor.
+    exponentials : evaluated one after the other with the operations.
+    precision : of the operations and the exponentials.
+    stream : "copy" or "read", as whose rate the bytes can come at best.
+    """
 
     flops: float
     bytes: float
+    exponentials: float = 0.0
+    precision: str = "float32"
+    stream: str = "copy"
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,8 @@ class Case:
     measures : which calls are timed and weighed.
     work : of a measure, where it is known.
     idle : why a device cannot show it, or "".
+    precision : in which it is timed; in float64 it is compared in float64 only.
+    cold : measures whose cold start is taken too.
     """
 
     name: str
@@ -96,6 +118,8 @@ class Case:
     measures: tuple[str, ...] = (FORWARD, BOTH)
     work: Mapping[str, Work] = field(default_factory=dict)
     idle: Callable[[str], str] = lambda device: ""
+    precision: str = "float32"
+    cold: tuple[str, ...] = ()
 
     def contestant(self, name: str) -> Contestant:
         """The contestant of this name."""

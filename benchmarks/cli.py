@@ -1,4 +1,4 @@
-"""`python -m benchmarks nn`: measure, report, and judge the must figures."""
+"""`python -m benchmarks all`: measure, report, and judge the must figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.figures import MISSED, Verdict, exit_status, judge
 from benchmarks.record import Record
 from benchmarks.run import Amount, measure
 from benchmarks.timing import Clock, clock_of
-from benchmarks.workload import GROUPS, Workload, workloads
+from benchmarks.workload import ALL, GROUPS, Workload, workloads
 from nlmodel.errors import NlmodelError
 
 
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         description="Ours beside the peers. Exit status 0: every must figure is met or not applicable. 1: one is "
         "missed. 3: none is missed, but one is not met either, because a peer is not installed or fails.",
     )
-    line.add_argument("group", choices=GROUPS, help="which workloads")
+    line.add_argument("group", choices=(*GROUPS, ALL), help="which workloads")
     line.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="these workloads, or cases by a part of them"
     )
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     line.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="default out/benchmarks")
     line.add_argument("--keep", action="store_true", help="also write benchmarks/results/<group>-<machine>.json")
-    line.add_argument("--no-memory", action="store_true", help="times only")
+    line.add_argument("--no-memory", action="store_true", help="neither memory nor cold starts")
     line.add_argument("--quick", action="store_true", help="tiny sizes: does all run and agree? judges no figure")
     return line
 
@@ -106,7 +106,7 @@ def run(chosen: Sequence[Workload], options: argparse.Namespace, clock: Clock) -
     for case in (case for workload in chosen for case in workload.cases):
         if case.name not in record.idle:
             console.print(tables.terminal(case, record))
-        for sentence in tables.troubles(case, record):
+        for sentence in tables.best_peers(case, record) + tables.troubles(case, record):
             console.print(f"  {sentence}", markup=False)
     verdicts = [] if options.quick else [judge(figure, record) for w in chosen for figure in w.figures]
     for path in export.write(options, facts, chosen, record, verdicts):

@@ -104,5 +104,7 @@ def _measure(case: Case, key: tuple[str, str, str], record: Record) -> dict[str,
         "seconds": seconds,
         "samples": [[float(f"{x:.{DIGITS}g}") for x in run] for run in record.times[key]],
         "peak_bytes": record.peaks.get(key),
+        "cold_start": record.cold.get(key),
+        "error": record.errors.get(key),
         "share_of_limit": machine.share_of_limit(case.work.get(key[2]), seconds, record.ceilings),
     }

@@ -21,6 +21,7 @@ from benchmarks.timing import Clock
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # the last is Arm's
 PACKAGES = ("nlmodel", "torch", "numpy", "scipy")
 REPEATS = 7
+CACHED = 2**17  # numbers that stay in the caches of the cores
 SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices of the ceilings
 NUMBERS = {"cpu": 2**26, "cuda": 2**28}  # of the vectors
 
@@ -68,29 +69,41 @@ def bf16_units(device: str) -> bool:
 
 
 def ceilings(device: str, clock: Clock) -> dict[str, float]:
-    """FLOP/s of square matrix products and bytes/s of reading and copying, the best of several."""
+    """FLOP/s of square matrix products, exponentials/s, and bytes/s of reading and copying, the best of several."""
     found = {}
     for kind in ("float32", "float64", "bfloat16"):
         slow = kind == "bfloat16" and not bf16_units(device)  # emulated, so that a smaller product is enough
         n = SIDES[device] // (4 if slow else 1)
         a, b = (torch.ones(n, n, dtype=getattr(torch, kind), device=device) for _ in range(2))
         found[f"{kind} products"] = 2 * n**3 / _best(clock, partial(torch.matmul, a, b))
+    for kind in ("float32", "float64"):
+        x, y = (torch.linspace(-9, 0, CACHED, dtype=getattr(torch, kind), device=device) for _ in range(2))
+        found[f"{kind} exponentials"] = CACHED / _best(clock, partial(torch.exp, x, out=y), calls=100)
     x, y = (torch.ones(NUMBERS[device], device=device) for _ in range(2))
     found["read"] = x.nbytes / _best(clock, x.sum)
     found["copy"] = 2 * x.nbytes / _best(clock, partial(y.copy_, x))
     return found
 
 
+def limit(work: Work, ceiling: Mapping[str, float]) -> float:
+    """Seconds that no way of doing it can go below here, the roofline:
+
+    max(operations / rate + exponentials / rate, bytes / rate)
+    """
+    seconds = work.flops / ceiling[f"{work.precision} products"]
+    if work.exponentials:
+        seconds += work.exponentials / ceiling[f"{work.precision} exponentials"]
+    return max(seconds, work.bytes / ceiling[work.stream])
+
+
 def share_of_limit(work: Work | None, seconds: float | None, ceiling: Mapping[str, float]) -> float | None:
-    """The time that no way of doing it in float32 can go below here, the roofline, over the time it took."""
-    if work is None or seconds is None or not ceiling:
-        return None
-    return max(work.flops / ceiling["float32 products"], work.bytes / ceiling["copy"]) / seconds
+    """The limit over the time it took."""
+    return None if work is None or seconds is None or not ceiling else limit(work, ceiling) / seconds
 
 
-def _best(clock: Clock, call: Call) -> float:
+def _best(clock: Clock, call: Call, calls: int = 1) -> float:
     call()
-    return min(clock.seconds(call, 1) for _ in range(REPEATS))
+    return min(clock.seconds(call, calls) for _ in range(REPEATS))
 
 
 def _cpuinfo() -> list[str]:

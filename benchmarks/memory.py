@@ -11,26 +11,20 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 from benchmarks.case import Contestant, Setting
-from benchmarks.machine import prepare
-from benchmarks.workload import load
+from benchmarks.fresh import Task, number
 
 
-ROOT = Path(__file__).parent.parent
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "1"}
 
 
 def peak(contestant: Contestant, measure: str, setting: Setting) -> int:
     """Bytes that one call of a measure needs at its peak, measured in this process."""
-    small = setting if contestant.compiles else setting.on(1)
+    small = setting if contestant.compiles else setting.on(1, setting.precision)
     contestant.build(small).calls[measure]()
     call = contestant.build(setting).calls[measure]
     gc.collect()
@@ -56,31 +50,16 @@ def resident(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def peak_in_fresh_process(
-    module: str, case: str, contestant: str, measure: str, setting: Setting, threads: int
-) -> int | str:
+def peak_in_fresh_process(task: Task) -> int | str:
     """The same in a process that has done nothing else; a sentence where it fails."""
-    asked = {
-        "module": module, "case": case, "contestant": contestant, "measure": measure,
-        "device": setting.device, "quick": setting.quick, "threads": threads,
-    }  # fmt: skip
-    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.memory", json.dumps(asked)],
-        capture_output=True, text=True, env=os.environ | ALLOCATOR | {"PYTHONPATH": paths}, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        return f"its memory could not be measured: {last[0]}"
-    return int(done.stdout.split()[-1])
+    found = number("benchmarks.memory", task, ALLOCATOR)
+    return f"its memory could not be measured: {found}" if isinstance(found, str) else int(found)
 
 
 def main() -> None:
     """What the fresh process does."""
-    asked = json.loads(sys.argv[1])
-    prepare(asked["device"], asked["threads"])
-    contestant = load(asked["module"]).case(asked["case"]).contestant(asked["contestant"])
-    print(peak(contestant, asked["measure"], Setting(asked["device"], quick=asked["quick"])))
+    task = Task.given()
+    print(peak(task.found(), task.measure, task.setting))
 
 
 if __name__ == "__main__":

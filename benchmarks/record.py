@@ -24,8 +24,11 @@ class Record:
     agreements : the comparisons made first.
     times : seconds, by run and round.
     peaks : bytes above the data.
+    errors : distances from what is true.
+    cold : seconds of the first call in a fresh process.
     troubles : why a contestant of a case could not be measured.
     unweighed : why there is no peak.
+    warm : why there is no cold start.
     idle : why this machine cannot show a case at all.
     """
 
@@ -33,8 +36,11 @@ class Record:
     agreements: list[Agreement] = field(default_factory=list)
     times: dict[Key, list[list[float]]] = field(default_factory=dict)
     peaks: dict[Key, int] = field(default_factory=dict)
+    errors: dict[Key, float] = field(default_factory=dict)
+    cold: dict[Key, float] = field(default_factory=dict)
     troubles: dict[tuple[str, str], str] = field(default_factory=dict)
     unweighed: dict[Key, str] = field(default_factory=dict)
+    warm: dict[Key, str] = field(default_factory=dict)
     idle: dict[str, str] = field(default_factory=dict)
 
     def reached(self, rates: Mapping[str, float]) -> None:

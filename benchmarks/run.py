@@ -1,35 +1,37 @@
-"""A run: for every case agreement first, then the rounds, then the memory."""
+"""A run: for every case agreement first, then the rounds, then what fresh processes tell: memory and cold start."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 
 from benchmarks.agreement import Agreement, agreement, gap
 from benchmarks.case import Built, Case, Contestant, Setting
+from benchmarks.cold import cold_start_in_fresh_process
+from benchmarks.fresh import Task
 from benchmarks.machine import ceilings
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.peers import MissingPeer
-from benchmarks.record import Record
+from benchmarks.record import Key, Record
 from benchmarks.timing import Clock, rounds
 from benchmarks.workload import Workload
 
 
 T = TypeVar("T")
 
-FEW = 3  # images on which values are compared in double precision
-AS_TIMED = "float32, as timed"
+FEW = 3  # images, or the small size of a workload without images, on which values are compared first
+AS_TIMED = "as timed"
 
 
 @dataclass(frozen=True)
 class Amount:
     """How much is measured: `runs` times through all cases with `count` rounds each, on so many threads.
 
-    `memory` and `limits` tell whether peaks and the ceilings of the machine are measured too.
+    `memory` and `limits` tell whether fresh processes and the ceilings of the machine are measured too.
     """
 
     threads: int
@@ -69,6 +71,7 @@ def compare(case: Case, setting: Setting, record: Record) -> list[Agreement]:
 
     In single precision both are held against the peer in double precision, which tells how far rounding alone leads.
     """
+    timed = replace(setting, precision=case.precision)
 
     def values(contestant: Contestant, where: Setting) -> Mapping[str, Any] | None:
         return attempt(case, contestant, record, lambda: contestant.build(where).values())
@@ -77,22 +80,22 @@ def compare(case: Case, setting: Setting, record: Record) -> list[Agreement]:
     for ours in case.contestants:
         if ours.same_as is None:
             continue
-        theirs, own = case.contestant(ours.same_as), {}
-        exact = values(theirs, setting.on(FEW, "float64"))
-        rounded = values(theirs, setting.on(FEW, "float32"))
-        if exact is None or rounded is None:
-            continue
-        own = {name: gap(rounded.get(name), value) for name, value in exact.items()}
-        pairs = [
-            ("float64", setting.on(FEW, "float64"), exact, {}),
-            ("float32", setting.on(FEW, "float32"), exact, own),
-        ]
-        for how, where, wanted, floor in pairs if ours.within is None and not ours.compiles else ():
-            if (given := values(ours, where)) is not None:
-                found.append(agreement(case.name, ours, how, given, wanted, floor))
-        given, wanted = values(ours, setting), values(theirs, setting)
+        theirs, own, pairs = case.contestant(ours.same_as), {}, []
+        if ours.within is None:
+            kinds = ("float64",) if case.precision == "float64" else ("float64", "float32")
+            few = [(kind, values(theirs, setting.on(FEW, kind))) for kind in kinds]
+            if any(value is None for _, value in few):
+                continue
+            exact, rounded = few[0][1] or {}, few[-1][1] or {}
+            own = {name: gap(rounded.get(name), value) for name, value in exact.items()}
+            pairs = [(kind, exact, own if kind == "float32" else {}) for kind in kinds if not ours.compiles]
+        for kind, wanted, floor in pairs:
+            if (given := values(ours, setting.on(FEW, kind))) is not None:
+                found.append(agreement(case.name, ours, kind, given, wanted, floor))
+        given, wanted = values(ours, timed), values(theirs, timed)
         if given is not None and wanted is not None:
-            found.append(agreement(case.name, ours, AS_TIMED, given, wanted, own))
+            how = f"{case.precision}, {AS_TIMED}"
+            found.append(agreement(case.name, ours, how, given, wanted, own))
     return found
 
 
@@ -100,9 +103,11 @@ def prepare(case: Case, setting: Setting, record: Record) -> dict[str, Built]:
     """The contestants of a case, each measure called once, without those that fail."""
 
     def started(contestant: Contestant) -> Built:
-        built = contestant.build(setting)
+        built = contestant.build(replace(setting, precision=case.precision))
         for name in case.measures:
             built.calls[name]()
+        found = {(case.name, contestant.name, name): error() for name, error in built.errors.items()}
+        record.errors.update(found)
         return built
 
     tried = {c.name: attempt(case, c, record, lambda c=c: started(c)) for c in case.contestants}
@@ -118,17 +123,22 @@ def race(case: Case, ready: Mapping[str, Built], count: int, clock: Clock, recor
 
 
 def weigh(module: str, case: Case, setting: Setting, threads: int, record: Record) -> None:
-    """The peak of every measure that was timed, each in a process of its own."""
-    for contestant in case.contestants:
-        for name in case.measures:
-            key = (case.name, contestant.name, name)
-            if key not in record.times:
-                continue
-            found = peak_in_fresh_process(module, *key, setting, threads)
-            if isinstance(found, str):
-                record.unweighed[key] = found
-            else:
-                record.peaks[key] = found
+    """The peak of every measure that was timed, and the cold start where it is wanted, each in its own process."""
+    where = replace(setting, precision=case.precision)
+    keys = [(case.name, c.name, name) for c in case.contestants for name in case.measures]
+    for key in (key for key in keys if key in record.times):
+        task = Task(module, *key, where, threads)
+        keep(peak_in_fresh_process(task), key, record.peaks, record.unweighed)
+        if key[2] in case.cold:
+            keep(cold_start_in_fresh_process(task), key, record.cold, record.warm)
+
+
+def keep(found: T | str, key: Key, numbers: dict[Key, T], reasons: dict[Key, str]) -> None:
+    """Note a number among the numbers, or why there is none among the reasons."""
+    if isinstance(found, str):
+        reasons[key] = found
+    else:
+        numbers[key] = found
 
 
 def attempt(case: Case, contestant: Contestant, record: Record, make: Callable[[], T]) -> T | None:

@@ -14,7 +14,17 @@ from nlmodel.errors import ChoiceError
 GROUPS = {
     "nn": ("benchmarks.workloads.block", "benchmarks.workloads.stage"),
     "cifar": ("benchmarks.workloads.training",),
+    "scale": (
+        "benchmarks.workloads.streamed",
+        "benchmarks.workloads.approximate",
+        "benchmarks.workloads.sparse",
+        "benchmarks.workloads.grid",
+        "benchmarks.workloads.chebyshev",
+        "benchmarks.workloads.nonlocal_means",
+        "benchmarks.workloads.markov",
+    ),
 }
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,12 @@ def load(module: str) -> Workload:
 
 
 def workloads(group: str, only: Sequence[str] = ()) -> list[Workload]:
-    """The workloads of a group, or those cases of them that `only` names.
+    """The workloads of a group, or of all of them, or those cases of them that `only` names.
 
     Raises  ChoiceError: nothing has such a name.
     """
-    found = [load(module) for module in GROUPS[group]]
+    groups = GROUPS if group == ALL else (group,)
+    found = [load(module) for name in groups for module in GROUPS[name]]
     for word in only:
         if not any(workload.only([word]).cases for workload in found):
             names = [w.name for w in found] + [c.name for w in found for c in w.cases]

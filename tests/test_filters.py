@@ -7,13 +7,18 @@ import array_api_strict
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 
-from nlmodel.errors import ChoiceError, DtypeError, NonFiniteError, ShapeError
-from nlmodel.filters import block_coefficients, chebyshev_filter, stage_coefficients
+from nlmodel import NonlocalOperator
+from nlmodel.errors import ChoiceError, DomainError, DtypeError, NonFiniteError, ShapeError
+from nlmodel.filters import block_coefficients, chebyshev_filter, response_coefficients, stage_coefficients
+from nlmodel.kernels import TruncatedGaussian
+from nlmodel.operators import csr_recurrence
+from nlmodel.operators.sparse import SparseAffinity
 from nlmodel.testing import assert_close, tolerance
 
 
@@ -306,3 +311,102 @@ def test_bad_stage_weights(weights: object, error: type, message: str) -> None:
 def test_bad_blocks(arguments: tuple, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         block_coefficients(*arguments)
+
+
+def test_a_large_sparse_operator_goes_through_the_recurrence_in_one_place(
+    rng: np.random.Generator, monkeypatch
+) -> None:
+    """The compiled steps in the stored order against products one by one; scaled, permuted, of one and many columns."""
+    kernel = TruncatedGaussian(0.2, 0.1, 2)
+    theta = [0.4, -0.2, 0.7, 0.1, -0.3]
+    for dtype in (np.float64, np.float32):
+        X = rng.random((400, 2)).astype(dtype)
+        for how in ("none", "row", "symmetric", "sinkhorn"):
+            op = NonlocalOperator.from_points(X, kernel, how, storage="sparse", weights=1 / 400)
+            csr = op.averaging.to_csr()
+            size = float(np.max(abs(csr).sum(axis=1)))
+            for C in (1, 3, 8, 17):
+                Z = rng.standard_normal((400, C)).astype(dtype)
+                kept, expected = Z.copy(), chebyshev_filter(csr.toarray(), Z, theta)
+                monkeypatch.setattr(csr_recurrence, "COMPILED_FROM", 0)
+                for A in (op, csr):
+                    found = chebyshev_filter(A, Z, theta)
+                    assert found.dtype == dtype
+                    assert_close(found, expected, "solve", n=4, scale=8 * max(1.0, size) ** 4)
+                    assert np.max(np.abs(chebyshev_filter(A, Z, theta[::-1]) - expected)) > 0.1  # control
+                assert np.array_equal(Z, kept)
+                monkeypatch.setattr(csr_recurrence, "COMPILED_FROM", 10**9)
+                assert_close(chebyshev_filter(op, Z, theta), expected, "solve", n=4, scale=8 * max(1.0, size) ** 4)
+
+
+def test_without_numba_the_products_go_one_by_one(rng: np.random.Generator, monkeypatch) -> None:
+    A, Z = scipy.sparse.csr_array(row_affinity(rng, 30)), rng.standard_normal((30, 2))
+    monkeypatch.setattr(csr_recurrence, "COMPILED_FROM", 0)
+    expected = chebyshev_filter(A, Z, [0.5, 0.2, 0.3])
+    monkeypatch.setattr(csr_recurrence, "compiled", lambda name: None)
+    assert csr_recurrence.chebyshev_sum(SparseAffinity(A, None, False), Z, [1.0, 2.0]) is None
+    assert_close(chebyshev_filter(A, Z, [0.5, 0.2, 0.3]), expected, "reduction", n=90)
+
+
+def test_a_product_that_returns_its_argument_is_not_overwritten() -> None:
+    """A = I as an operator that hands back what it was given: T_k(-I) = (-1)^k I."""
+
+    class Same:
+        shape, dtype = (3, 3), np.dtype(np.float64)
+
+        def average(self, Z: np.ndarray) -> np.ndarray:
+            return Z
+
+    Z = np.arange(6.0).reshape(3, 2)
+    found = chebyshev_filter(Same(), Z, [1.0, 10.0, 100.0, 1000.0])
+    np.testing.assert_array_equal(found, (1 - 10 + 100 - 1000) * np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(Z, np.arange(6.0).reshape(3, 2))
+
+
+@pytest.mark.parametrize("t", [0.1, 3.0, 40.0])
+def test_response_coefficients_of_the_heat_kernel(t: float) -> None:
+    """exp(-t (1 + x)) = exp(-t) (I_0(t) + 2 sum_k (-1)^k I_k(t) T_k(x))."""
+    found = np.array(response_coefficients(lambda lam: np.exp(-t * lam), 30))
+    k = np.arange(31)
+    exact = np.where(k > 0, 2.0, 1.0) * (-1.0) ** k * scipy.special.ive(k, t)
+    assert np.max(np.abs(found - exact)) <= tolerance("reduction", n=64, scale=0.1)
+    few = (np.arange(31) + 0.5) * np.pi / 31
+    coarse = 2 / 31 * np.cos(k[:, None] * few) @ np.exp(-t * (1 + np.cos(few)))
+    coarse[0] /= 2
+    if t > 3:  # control: as many nodes as coefficients
+        assert np.max(np.abs(coarse - exact)) > 1e-8
+
+
+def test_a_response_acts_on_the_spectrum_of_the_laplacian(rng: np.random.Generator) -> None:
+    A, Z = symmetric_affinity(rng, 8), rng.standard_normal((8, 2))
+    values, Q = np.linalg.eigh(np.eye(8) - A)
+    expected = Q @ (np.exp(-5 * values)[:, None] * (Q.T @ Z))
+    found = chebyshev_filter(A, Z, response_coefficients(lambda lam: np.exp(-5 * lam), 40))
+    assert_close(found, expected, "solve", n=8)
+    assert (
+        np.max(np.abs(chebyshev_filter(-A, Z, response_coefficients(lambda lam: np.exp(-5 * lam), 40)) - expected))
+        > 0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("response", "order", "error", "message"),
+    [
+        (
+            lambda lam: np.where(lam < 1, 1.0, 0.0),
+            5,
+            DomainError,
+            r"response must be smooth.*do not decay within 65536",
+        ),
+        (lambda lam: np.abs(lam - 1), 5, DomainError, r"response must be smooth"),
+        (lambda lam: lam * np.nan, 5, NonFiniteError, r"response\(lambda\) must be finite"),
+        (lambda lam: lam > 1, 5, DtypeError, r"response\(lambda\) must be a real floating"),
+        (lambda lam: lam[:-1], 5, ShapeError, r"a number for each eigenvalue: got 31 for 32"),
+        (lambda lam: 1.0, 5, ShapeError, r"response\(lambda\) must have 1 dimensions"),
+        (np.exp, -1, DomainError, r"order must be at least 0"),
+        (np.exp, 2.0, DtypeError, r"order must be a whole number"),
+    ],
+)
+def test_bad_responses(response: object, order: object, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        response_coefficients(response, order)

@@ -13,7 +13,16 @@ import torch
 
 
 FOLDER = Path(sys.prefix) / "peers"
-DISTRIBUTIONS = {"mmcv": "mmcv-lite", "timm": "timm"}
+DISTRIBUTIONS = {
+    "mmcv": "mmcv-lite",
+    "timm": "timm",
+    "skimage": "scikit-image",
+    "cv2": "opencv-python-headless",
+    "pykeops": "pykeops",
+    "sklearn": "scikit-learn",
+    "pygsp": "pygsp",
+    "deeptime": "deeptime",
+}
 
 
 class MissingPeer(Exception):

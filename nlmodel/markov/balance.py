@@ -13,6 +13,9 @@ from nlmodel.markov.matrix import Matrix, Sparse, as_csr, longest_row
 from nlmodel.testing import tolerance
 
 
+EDGES_AT_ONCE = 2**14  # so that what they need for a moment stays near the processor
+
+
 @dataclass(frozen=True, eq=False)
 class Balance:
     """The measure m with m_i P_ij = m_j P_ji on the edges of a spanning forest.
@@ -49,14 +52,19 @@ def balance(A: Matrix) -> Balance:
         measure = ratio[0]
         return _judged(A, measure, 1, measure[:, None] - measure + ratio, logs, 3)
     csr = as_csr(A)
-    logs = csr_array((np.log(np.abs(csr.data)), csr.indices, csr.indptr), shape=csr.shape)
+    entries = np.abs(csr.data)
+    logs = csr_array((np.log(entries, out=entries), csr.indices, csr.indptr), shape=csr.shape)
     back = logs.T.tocsr()
     if not (np.array_equal(logs.indptr, back.indptr) and np.array_equal(logs.indices, back.indices)):
         return Balance(None, 0, math.inf, 0.0)
-    ratio, lengths = logs.data - back.data, np.diff(csr.indptr)
+    ratio, lengths = np.subtract(logs.data, back.data, out=back.data), np.diff(csr.indptr)
     parent, components = _spanning_forest(csr)
     measure, reach = _along_tree(parent, -ratio[csr.indices == np.repeat(parent, lengths)])
-    defect = np.repeat(measure, lengths) - measure.take(csr.indices) + ratio
+    defect = np.repeat(measure, lengths)
+    for first in range(0, len(defect), EDGES_AT_ONCE):
+        edges = slice(first, first + EDGES_AT_ONCE)
+        defect[edges] -= measure[csr.indices[edges]]
+    defect += ratio
     return _judged(A, measure, components, defect, logs.data, 2 * reach + 1)
 
 
@@ -65,8 +73,13 @@ def _judged(
 ) -> Balance:
     """The result, with the rounding that entries of A and sums of `cycle` logarithms carry."""
     rounding = tolerance("reduction", A.dtype, n=cycle * longest_row(A))
-    rounding += tolerance("reduction", np.float64, n=cycle, scale=float(np.max(np.abs(logs), initial=1.0)))
-    return Balance(measure, components, float(np.max(np.abs(defect), initial=0.0)), rounding)
+    rounding += tolerance("reduction", np.float64, n=cycle, scale=largest(logs, 1.0))
+    return Balance(measure, components, largest(defect, 0.0), rounding)
+
+
+def largest(x: np.ndarray, least: float) -> float:
+    """max |x|, at least `least`."""
+    return max(float(np.max(x, initial=least)), -float(np.min(x, initial=-least)))
 
 
 def _along_tree(parent: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, int]:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from nlmodel._arrays import Array
 from nlmodel.normalization import Potentials, log_of_row_sums
-from nlmodel.operators.linear_map import LinearMap
+from nlmodel.operators.linear_map import LinearMap, match
 
 
 class Affinity(LinearMap):
@@ -23,6 +23,14 @@ class Affinity(LinearMap):
     @abstractmethod
     def rescaled(self, left: Array, right: Array) -> Affinity:
         """exp(left_i) omega_ij exp(right_j)."""
+
+    def apply_less(self, Z: Array, rate: Array) -> Array:
+        """K Z - diag(rate) Z."""
+        return self.apply(Z) - match(rate, Z)[..., None] * Z
+
+    def apply_transposed_less(self, Z: Array, rate: Array) -> Array:
+        """K^T Z - diag(rate) Z."""
+        return self.apply_transposed(Z) - match(rate, Z)[..., None] * Z
 
     def normalized(self, found: Potentials) -> tuple[Affinity, Potentials]:
         """K, and `found` as it came out."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import scipy.fft
 from nlmodel._arrays import Array, check_choice, check_count, check_number, namespace
 from nlmodel.errors import DomainError, DtypeError, ShapeError
 from nlmodel.kernels import RadialKernel
-from nlmodel.normalization import log_weights_of
+from nlmodel.normalization import Potentials, log_weights_of
 from nlmodel.operators.affinity import Affinity
+from nlmodel.operators.grid_product import Convolution
 from nlmodel.operators.linear_map import match
 
 
@@ -30,7 +32,7 @@ class GridAffinity(Affinity):
     alone, the nonlocal Neumann problem.  A kernel on all space is sampled until it is 0 to rounding.
 
     Accuracy of a product: eps log M times its largest entry, so that row sums are lost where weights vary by 1/eps.
-    Cost: O(M log M) a channel.
+    Cost: O(M log M) a channel; on NumPy fields no memory beyond the result, or a padded field that is kept.
     """
 
     grid: tuple[int, ...]
@@ -42,6 +44,7 @@ class GridAffinity(Affinity):
     right: np.ndarray | None
     symmetric: bool | None
     nonnegative: bool
+    rate: np.ndarray | None = None
     storage = "grid"
 
     @classmethod
@@ -83,24 +86,61 @@ class GridAffinity(Affinity):
     def dtype(self) -> Any:
         return self.symbol.dtype
 
+    def normalized(self, found: Potentials) -> tuple[GridAffinity, Potentials]:
+        K: Any = self.rescaled(found.left, found.right)
+        return replace(K, rate=found.exit_rate if is_constant(found.exit_rate) else None), found
+
     def apply(self, Z: Array) -> Array:
-        return self._convolve(Z, self.left, self.right)
+        return self._convolved(Z, self.left, self.right)
 
     def apply_transposed(self, Z: Array) -> Array:
-        return self._convolve(Z, self.right, self.left)
+        return self._convolved(Z, self.right, self.left)
 
-    def _convolve(self, Z: Array, left: np.ndarray | None, right: np.ndarray | None) -> Array:
+    def apply_less(self, Z: Array, rate: Array) -> Array:
+        return self._convolved(Z, self.left, self.right, rate)
+
+    def apply_transposed_less(self, Z: Array, rate: Array) -> Array:
+        return self._convolved(Z, self.right, self.left, rate)
+
+    def _convolved(
+        self, Z: Array, left: np.ndarray | None, right: np.ndarray | None, rate: Array | None = None
+    ) -> Array:
+        """diag(left) T diag(right) Z - diag(rate) Z: NumPy in place and on all threads, others by their library."""
         xp = namespace(Z)
-        if right is not None:
-            Z = match(right, Z)[:, None] * Z
         *batch, M, channels = Z.shape
-        fields = xp.reshape(xp.moveaxis(Z, -1, -2), (*batch, channels, *self.grid))
+        fields = xp.moveaxis(Z, -1, -2)
+        if isinstance(Z, np.ndarray):
+            three = three_axes(self.grid)
+            symbol = self._symbol_by_columns
+            if rate is not None and rate is self.rate and left is None and right is None:
+                symbol, rate = self._symbol_less_rate, None
+            scalings = [None if v is None else np.reshape(v, three) for v in (left, right, rate)]
+            convolution = Convolution(three, three_axes(self.padded), symbol, *scalings, spare=self._spare)
+            result = convolution(fields.reshape(math.prod(batch), channels, *three))
+            return np.moveaxis(result.reshape(*batch, channels, M), -1, -2)
+        if right is not None:
+            fields = fields * match(right, Z)
+        fields = xp.reshape(fields, (*batch, channels, *self.grid))
         axes = tuple(range(-len(self.grid), 0))
         spectrum = xp.fft.rfftn(fields, s=self.padded, axes=axes) * match(self.symbol, Z)
         fields = xp.fft.irfftn(spectrum, s=self.padded, axes=axes)
         fields = fields[(..., *(slice(0, n) for n in self.grid))]
         result = xp.moveaxis(xp.reshape(fields, (*batch, channels, M)), -1, -2)
-        return result if left is None else match(left, Z)[:, None] * result
+        result = result if left is None else match(left, Z)[:, None] * result
+        return result if rate is None else result - match(rate, Z)[:, None] * Z
+
+    @cached_property
+    def _symbol_by_columns(self) -> np.ndarray:
+        return np.ascontiguousarray(self.symbol.reshape(*three_axes(self.padded)[:2], -1).T)
+
+    @cached_property
+    def _symbol_less_rate(self) -> np.ndarray:
+        """Of K - rate I, where there is one rate and no boundary."""
+        return self._symbol_by_columns - (0 if self.rate is None else self.rate[0])
+
+    @cached_property
+    def _spare(self) -> list[np.ndarray]:
+        return []
 
     def diagonal(self) -> np.ndarray:
         entries = np.full(self.shape[0], self.centre, dtype=self.dtype)
@@ -112,15 +152,40 @@ class GridAffinity(Affinity):
         left, right = np.exp(left), np.exp(right)
         left = left if self.left is None else left * self.left
         right = right if self.right is None else right * self.right
-        return GridAffinity(
-            self.grid, self.cell, self.symbol, self.padded, self.centre, left, right, None, self.nonnegative
-        )
+        if is_constant(left) and is_constant(right):
+            factor = left[0] * right[0]
+            return replace(
+                self,
+                symbol=self.symbol * factor,
+                centre=self.centre * float(factor),
+                left=None,
+                right=None,
+                symmetric=None,
+            )
+        return replace(self, left=left, right=right, symmetric=None)
+
+    def row_sums(self, weights: Array) -> Array:
+        """sum_j omega_ij w_j; on a torus with one weight all are the symbol at 0."""
+        if self.padded == self.grid and self.left is None and self.right is None and is_constant(weights):
+            return np.full(self.shape[0], self.symbol.flat[0] * weights[0])
+        return super().row_sums(weights)
 
     def log_weights(self, weights: float | Array | None) -> Array:
         """Cell volumes unless the caller gives other weights."""
         return log_weights_of(
             self.cell if weights is None else weights, np.broadcast_to(self.dtype.type(0), self.shape)
         )
+
+
+def three_axes(lengths: tuple[int, ...]) -> tuple[int, int, int]:
+    """The same grid with three axes; those that it lacks have length 1, the last stays the last."""
+    first, middle, last = (*lengths[:-1], 1, 1)[:2] + lengths[-1:]
+    return first, middle, last
+
+
+def is_constant(v: np.ndarray) -> bool:
+    """Whether all entries are the same number."""
+    return bool(np.all(v == v[0]))
 
 
 def next_fast_length(n: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from nlmodel.operators.algebra import Diagonal, Product
 from nlmodel.operators.dense import DenseAffinity
 from nlmodel.operators.grid import GridAffinity, checked_grid
 from nlmodel.operators.linear_map import LinearMap, broadcastable, match
-from nlmodel.operators.of_points import STORAGES, affinity_of
+from nlmodel.operators.of_points import ASKED, check_storage, represented
+from nlmodel.operators.plan import OperatorPlan, plan_of, plan_points
 from nlmodel.operators.sparse import SparseAffinity
 
 
@@ -37,10 +38,12 @@ class NonlocalOperator(LinearMap):
     ----------
     averaging : K as a `LinearMap`.
     potentials : the normalisation, with `degree`, `exit_rate`, `measure`, `keeps`.
+    storage_reason : why it has this representation.
     """
 
     averaging: Affinity
     potentials: Potentials
+    storage_reason: str = ASKED
 
     @classmethod
     def from_affinity(
@@ -52,7 +55,7 @@ class NonlocalOperator(LinearMap):
         weights: float | Array | None = None,
         alpha: float = 1.0,
     ) -> NonlocalOperator:
-        """From an affinity matrix: a dense (..., M, M) array of any library, or a SciPy sparse matrix.
+        """From an affinity matrix: a dense (..., M, M) array of any library, a SciPy sparse matrix, or an `Affinity`.
 
         Parameters
         ----------
@@ -69,7 +72,12 @@ class NonlocalOperator(LinearMap):
                 why="an entry that is not stored would stand for the affinity exp(0) = 1",
                 fix="pass the affinity itself: exp of the stored entries",
             )
-        affinity = SparseAffinity.from_matrix(omega) if issparse(omega) else DenseAffinity.from_array(omega, log=log)
+        if isinstance(omega, Affinity):
+            affinity = omega
+        else:
+            affinity = (
+                SparseAffinity.from_matrix(omega) if issparse(omega) else DenseAffinity.from_array(omega, log=log)
+            )
         return cls._normalized(affinity, normalize, weights, alpha)
 
     @classmethod
@@ -80,6 +88,7 @@ class NonlocalOperator(LinearMap):
         normalize: str = "row",
         *,
         storage: str = "auto",
+        tol: float | None = None,
         weights: float | Array | None = None,
         alpha: float = 1.0,
     ) -> NonlocalOperator:
@@ -88,15 +97,21 @@ class NonlocalOperator(LinearMap):
         Parameters
         ----------
         storage : "dense", "sparse" (NumPy points and a kernel with a finite horizon), "streamed" (never stored, tiles
-            of it are evaluated at each product), or "auto": sparse where that is possible and M >= 1000, dense up to
-            512 MiB, else streamed.  All are exact; what was chosen is `op.storage`.
+            of it are evaluated at each product); approximately "nufft" (see `NufftAffinity`) or "lowrank"
+            (`LowRankAffinity`); or "auto": sparse where that is possible and M >= 1000, dense up to 512 MiB, else
+            streamed, all exact.  What was chosen and why is `op.storage`, `op.storage_reason`.
+        tol : error of an approximation over omega_ii, default 1e-6.  With "auto" it allows one: nufft, else lowrank,
+            where they apply, M >= 1000 and nothing is sparse.
         weights : cell volumes for a quadrature of the integral operator; default 1.
         """
         check_choice(normalize, "normalize", HOW)
-        check_choice(storage, "storage", STORAGES)
+        check_storage(storage, tol)
         kernel = as_kernel(kernel)
         check_array(X, "X", min_ndim=2)
-        return cls._normalized(affinity_of(X, kernel, storage), normalize, weights, alpha)
+        op, reason = represented(
+            X, kernel, storage, tol, lambda found: cls._normalized(found, normalize, weights, alpha)
+        )
+        return replace(op, storage_reason=reason)
 
     @classmethod
     def on_grid(
@@ -148,7 +163,7 @@ class NonlocalOperator(LinearMap):
 
     @property
     def storage(self) -> str:
-        """The representation: "dense", "sparse", "streamed" or "grid"."""
+        """The representation: "dense", "sparse", "streamed", "grid", "nufft" or "lowrank"."""
         return self.averaging.storage
 
     @property
@@ -186,6 +201,12 @@ class NonlocalOperator(LinearMap):
         """Whether every K_ij >= 0."""
         return self.averaging.nonnegative
 
+    def plan(self, columns: int = 1) -> OperatorPlan:
+        """Bytes and operations of this operator and its products, see `OperatorPlan`."""
+        return plan_of(self, columns)
+
+    plan_points = staticmethod(plan_points)
+
     def __repr__(self) -> str:
         return (
             f"NonlocalOperator(shape={self.shape}, storage={self.storage!r}, normalize={self.normalize!r}, "
@@ -195,10 +216,10 @@ class NonlocalOperator(LinearMap):
     # ------------------------------------------------------------------ what it does
 
     def apply(self, Z: Array) -> Array:
-        return self.averaging.apply(Z) - match(self.exit_rate, Z)[..., None] * Z
+        return self.averaging.apply_less(Z, self.exit_rate)
 
     def apply_transposed(self, Z: Array) -> Array:
-        return self.averaging.apply_transposed(Z) - match(self.exit_rate, Z)[..., None] * Z
+        return self.averaging.apply_transposed_less(Z, self.exit_rate)
 
     def average(self, Z: Array) -> Array:
         """K Z."""
@@ -253,8 +274,7 @@ class NonlocalOperator(LinearMap):
 
     def energy(self, Z: Array) -> Array:
         """-<Z, L Z>_m; where constants are steady this is (1/2) sum_ij m_i K_ij |Z_i - Z_j|^2, >= 0 when K >= 0."""
-        Z = self.field(Z, self.size)
-        return -self._inner(Z, self.apply(Z))
+        return -self._inner(field := self.field(Z, self.size), self.apply(field))
 
     def symmetrized(self) -> LinearMap:
         """M^{1/2} K M^{-1/2} with M = diag(m): symmetric, with the eigenvalues of K."""

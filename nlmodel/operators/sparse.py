@@ -1,36 +1,46 @@
-"""omega with a finite horizon as a compressed sparse row matrix, assembled by a k-d tree in chunks."""
+"""omega with a finite horizon as a compressed sparse row matrix, scaled as it is used and never copied."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, issparse
-from scipy.spatial import KDTree
+from scipy.sparse import csr_array, issparse
 
-from nlmodel._arrays import Array, check_array, namespace, sparse_csr_matmul
-from nlmodel.errors import DomainError, DtypeError, NonFiniteError, ShapeError
+from nlmodel._arrays import Array, check_array
+from nlmodel.errors import DomainError, DtypeError, ShapeError
 from nlmodel.kernels import Kernel, RadialKernel
 from nlmodel.normalization import is_nonnegative, log_weights_of
 from nlmodel.operators.affinity import Affinity
-
-
-PAIRS_PER_CHUNK = 1_000_000  # about 100 bytes a pair while it is found and evaluated
-SAMPLED_ROWS = 64  # one row of so many is counted to foresee the size of a chunk
+from nlmodel.operators.csr_product import ScaledProduct, inverse
+from nlmodel.operators.neighbour_matrix import neighbour_matrix
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SparseAffinity(Affinity):
-    """omega_ij as a SciPy CSR array (NumPy float64 or float32, int32 indices).
+    """diag(left) omega diag(right), omega a SciPy CSR array (NumPy float64 or float32, int32 indices).
 
-    Acts on NumPy and on torch fields; gradients flow through the field.  Cost of a product: O(nnz C).
+    Acts on NumPy and on torch fields; gradients flow through the field.
+
+    Attributes
+    ----------
+    stored : omega itself, its positions in the order in which they are kept.
+    mirrored : omega is its own transpose, to the last bit.
+    order : (M,) integers, stored position a is position order[a] of the user; None where they are the same.
+    left, right : (M,) scalings in the user's order, None for 1.
+
+    Cost     of a product: O(nnz C); of `rescaled`: O(M), unless its scalings leave the range of a product.
     """
 
-    matrix: csr_array
+    stored: csr_array
     symmetric: bool | None
     nonnegative: bool
+    mirrored: bool = False
+    order: np.ndarray | None = None
+    left: np.ndarray | None = None
+    right: np.ndarray | None = None
     storage = "sparse"
 
     @classmethod
@@ -52,86 +62,121 @@ class SparseAffinity(Affinity):
 
     @classmethod
     def from_points(cls, X: np.ndarray, kernel: Kernel) -> SparseAffinity:
-        """Every pair within the horizon, found by a k-d tree chunk by chunk.
-
-        Each pair's value comes from the same differences and the same profile as in the dense definition, so
-        that both decide alike on pairs at the horizon.  Memory: 12 bytes a stored entry in float64, less than twice
-        that while chunks are joined, and about 100 MiB for the search.
-        """
-        if not isinstance(X, np.ndarray) or X.ndim != 2:
-            raise DtypeError(
-                "sparse assembly takes one NumPy array of points",
-                got=f"{type(X).__name__} of shape {tuple(X.shape)}",
-                why="neighbours are found by a k-d tree on the host",
-                fix='pass NumPy points (the operator then acts on torch fields too), or use storage="dense"',
-            )
-        if not isinstance(kernel, RadialKernel) or not np.isfinite(kernel.horizon):
-            raise DomainError(
-                "sparse storage needs a kernel with a finite horizon",
-                got=repr(kernel),
-                fix='use storage="dense", or truncate the kernel',
-            )
-        if X.shape[1] != kernel.dim:
-            raise ShapeError(
-                f"X must hold vectors of length {kernel.dim} in its last dimension",
-                got=f"shape {X.shape}",
-                why=f"{kernel!r} is defined on vectors of that length",
-            )
-        tree = KDTree(X)
-        reach = kernel.horizon * (1 + 1e-3)  # candidates only: the profile decides
-        parts, start = ([], [], []), 0
-        while start < len(X):
-            stop = _chunk_end(tree, X, start, reach)
-            for part, block in zip(parts, _assemble(tree, X, start, stop, reach, kernel), strict=True):
-                part.append(block)
-            start = stop
-        data, indices, counts = map(_joined, parts)
-        index = _index_type(len(data))
-        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(index)
-        matrix = csr_array((data, indices.astype(index, copy=False), indptr), shape=(len(X), len(X)))
-        if not np.all(np.isfinite(data)):
-            raise NonFiniteError("the kernel gave NaN or infinity", got=repr(kernel))
-        return cls(matrix, True, bool(kernel.nonnegative))
+        """Every pair within the horizon, see `neighbour_matrix`."""
+        matrix, order = neighbour_matrix(*check_local(X, kernel))
+        return cls(matrix, True, bool(kernel.nonnegative), mirrored=True, order=order)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        size = len(self.matrix.indptr) - 1
+        size = len(self.stored.indptr) - 1
         return (size, size)
 
     @property
     def dtype(self) -> Any:
-        return self.matrix.dtype
+        return self.stored.dtype
 
     def apply(self, Z: Array) -> Array:
-        return _batched(self.matrix, Z)
+        return self._product(Z)
 
     def apply_transposed(self, Z: Array) -> Array:
-        return _batched(self._transposed, Z)
+        return self._transposed_product(Z)
+
+    def apply_less(self, Z: Array, rate: Array) -> Array:
+        return self._product(Z, rate)
+
+    def apply_transposed_less(self, Z: Array, rate: Array) -> Array:
+        return self._transposed_product(Z, rate)
+
+    def _product(self, Z: Array, rate: Array | None = None) -> Array:
+        return ScaledProduct(self.stored, self.order, self._place, self.left, self.right, rate)(Z)
+
+    def _transposed_product(self, Z: Array, rate: Array | None = None) -> Array:
+        return ScaledProduct(self._transposed, self.order, self._place, self.right, self.left, rate)(Z)
+
+    @cached_property
+    def _place(self) -> np.ndarray | None:
+        return None if self.order is None else inverse(self.order)
 
     @cached_property
     def _transposed(self) -> csr_array:
-        return self.matrix.T.tocsr()
+        return self.stored if self.mirrored else self.stored.T.tocsr()
+
+    @property
+    def matrix(self) -> csr_array:
+        """The matrix in the user's order; not a copy where nothing has to be done to it."""
+        scaled = self.left is not None or self.right is not None
+        return self.stored if self.order is None and not scaled else self.to_csr()
 
     def to_dense(self) -> np.ndarray:
         return self.matrix.toarray()
 
     def to_csr(self) -> csr_array:
-        """A copy of the matrix."""
-        return self.matrix.copy()
+        """A copy of the matrix, in the user's order."""
+        csr = self.stored.copy()
+        if self.order is not None:
+            csr = csr_array((csr.data, self.order[csr.indices], csr.indptr), shape=self.shape)[self._place]
+            csr.sort_indices()
+        if self.left is not None:
+            csr.data *= np.repeat(self.left, np.diff(csr.indptr))
+        if self.right is not None:
+            csr.data *= self.right[csr.indices]
+        return csr
 
     def diagonal(self) -> np.ndarray:
-        return self.matrix.diagonal()
+        entries = self.stored.diagonal()
+        entries = entries if self._place is None else entries[self._place]
+        for scaling in (self.left, self.right):
+            entries = entries if scaling is None else entries * scaling
+        return entries
 
     def rescaled(self, left: Array, right: Array) -> SparseAffinity:
-        csr = self.matrix
-        data = np.repeat(left, np.diff(csr.indptr))
-        data += right[csr.indices]
-        np.exp(data, out=data)
-        data *= csr.data
-        return SparseAffinity(csr_array((data, csr.indices, csr.indptr), shape=self.shape), None, self.nonnegative)
+        old = [0.0 if scaling is None else np.log(scaling) for scaling in (self.left, self.right)]
+        logs = _balanced(old[0] + left, old[1] + right)
+        limit = np.log(np.finfo(self.dtype).max) / 2  # beyond, omega Z could leave the range that K Z keeps
+        if all(np.all(np.abs(log) <= limit) for log in logs):
+            left, right = (None if not np.any(log) else np.exp(log) for log in logs)
+            return replace(self, symmetric=None, left=left, right=right)
+        csr = self.to_csr()
+        logs = np.repeat(left, np.diff(csr.indptr))
+        logs += right[csr.indices]
+        csr.data *= np.exp(logs, out=logs)
+        return SparseAffinity(csr, None, self.nonnegative)
 
     def log_weights(self, weights: float | Array | None) -> Array:
-        return log_weights_of(weights, np.broadcast_to(self.matrix.dtype.type(0), self.shape))
+        return log_weights_of(weights, np.broadcast_to(self.dtype.type(0), self.shape))
+
+
+def check_local(X: Any, kernel: Any) -> tuple[np.ndarray, RadialKernel]:
+    """Points and a kernel that sparse storage can hold."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2:
+        raise DtypeError(
+            "sparse assembly takes one NumPy array of points",
+            got=f"{type(X).__name__} of shape {tuple(X.shape)}",
+            why="neighbours are found on the host",
+            fix='pass NumPy points (the operator then acts on torch fields too), or use storage="dense"',
+        )
+    if not isinstance(kernel, RadialKernel) or not np.isfinite(kernel.horizon):
+        raise DomainError(
+            "sparse storage needs a kernel with a finite horizon",
+            got=repr(kernel),
+            fix='use storage="dense", or truncate the kernel',
+        )
+    if X.shape[1] != kernel.dim:
+        raise ShapeError(
+            f"X must hold vectors of length {kernel.dim} in its last dimension",
+            got=f"shape {X.shape}",
+            why=f"{kernel!r} is defined on vectors of that length",
+        )
+    return X, kernel
+
+
+def _balanced(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same sums left_i + right_j; a constant `right` goes to the left, else both are centred alike."""
+    lowest, highest = np.min(right), np.max(right)
+    if lowest == highest:
+        return left + lowest, np.zeros_like(right)
+    shift = ((lowest + highest) - (np.min(left) + np.max(left))) / 4
+    return left + shift, right - shift
 
 
 def _is_symmetric(csr: csr_array) -> bool:
@@ -140,52 +185,3 @@ def _is_symmetric(csr: csr_array) -> bool:
     gap = abs(csr - csr.T).tocoo()
     rows, columns = gap.coords
     return bool(np.all(gap.data <= 16 * np.finfo(csr.dtype).eps * size[rows] * size[columns]))
-
-
-def _joined(part: list[np.ndarray]) -> np.ndarray:
-    """The chunks as one array, released as soon as they are copied."""
-    whole = np.concatenate(part)
-    part.clear()
-    return whole
-
-
-def _index_type(entries: int) -> type[np.integer]:
-    """The narrower integer that counts so many stored entries."""
-    return np.int32 if entries <= np.iinfo(np.int32).max else np.int64
-
-
-def _batched(csr: csr_array, Z: Array) -> Array:
-    """csr @ Z for Z of shape (..., M, C), of any library."""
-    xp = namespace(Z)
-    *batch, rows, columns = Z.shape
-    flat = xp.reshape(xp.moveaxis(Z, -2, 0), (rows, -1)) if batch else Z
-    result = sparse_csr_matmul(csr, flat)
-    return xp.moveaxis(xp.reshape(result, (rows, *batch, columns)), 0, -2) if batch else result
-
-
-def _chunk_end(tree: KDTree, X: np.ndarray, start: int, reach: float) -> int:
-    """How far a chunk of rows may go so that it has about PAIRS_PER_CHUNK candidate pairs.
-
-    Each sampled row speaks for those until the next, so that dense clusters make short chunks wherever they are.
-    """
-    sample = X[start : start + SAMPLED_ROWS * 1024 : SAMPLED_ROWS]
-    counts = tree.query_ball_point(sample, reach, return_length=True)
-    full = int(np.searchsorted(np.cumsum(counts) * SAMPLED_ROWS, PAIRS_PER_CHUNK))
-    rows = SAMPLED_ROWS * full if full else int(PAIRS_PER_CHUNK / counts[0])
-    return min(len(X), start + max(1, rows))
-
-
-def _assemble(tree: KDTree, X: np.ndarray, start: int, stop: int, reach: float, kernel: RadialKernel):
-    """Values, column indices and row lengths of the rows start..stop."""
-    receivers = X[start:stop]
-    pairs = KDTree(receivers).sparse_distance_matrix(tree, reach, output_type="ndarray")
-    rows, columns = pairs["i"].astype(np.int32), pairs["j"].astype(np.int32)
-    del pairs
-    squared = np.zeros(len(rows), dtype=X.dtype)
-    for d in range(X.shape[1]):
-        squared += (receivers[rows, d] - X[columns, d]) ** 2
-    values = kernel.profile(np.sqrt(squared))
-    block = coo_array((values, (rows, columns)), shape=(stop - start, len(X))).tocsr()
-    block.eliminate_zeros()
-    block.sort_indices()
-    return block.data, block.indices, np.diff(block.indptr)

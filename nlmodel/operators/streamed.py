@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +21,9 @@ from nlmodel.normalization import (
 from nlmodel.normalization.row_sums import check_positive
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.algebra import identity_like
+from nlmodel.operators.compiled import product
 from nlmodel.operators.linear_map import match
+from nlmodel.operators.threads import in_order
 
 
 TILE = 512  # rows and columns: a tile in double precision and its temporaries stay in the cache of a core
@@ -36,7 +36,9 @@ class StreamedAffinity(Affinity):
     """exp(left_i) omega(x_i, x_j) exp(right_j) of M points, evaluated tile by tile at each product.
 
     Exact: the kernel's own definition, added up over tiles; of an exponential kernel the exponents are added first.
-    Points in NumPy use all cores, those in other libraries that library's own threads or device.
+    Points in NumPy use all cores, those in other libraries that library's own threads or device.  A symmetric kernel
+    of NumPy points is looked at once a pair, in compiled loops for the common ones where numba is installed: `product`
+    of `compiled`, which stands for this definition.
 
     Attributes
     ----------
@@ -75,9 +77,13 @@ class StreamedAffinity(Affinity):
         return self.points.dtype
 
     def apply(self, Z: Array) -> Array:
-        return self._product(Z, self._tile)
+        found = self._by_pairs(Z, self.left, self.right)
+        return self._product(Z, self._tile) if found is None else found.astype(Z.dtype)
 
     def apply_transposed(self, Z: Array) -> Array:
+        found = self._by_pairs(Z, self.right, self.left)
+        if found is not None:
+            return found.astype(Z.dtype)
         return self._product(Z, lambda rows, columns: transpose(self._tile(columns, rows)))
 
     def to_dense(self) -> Array:
@@ -99,6 +105,8 @@ class StreamedAffinity(Affinity):
 
     def log_row_sums(self, log_weights: Array) -> Array:
         """Of an exponential kernel from the logarithms, tile by tile: nothing overflows."""
+        if (sums := self._log_sums_by_pairs(log_weights)) is not None:
+            return sums
         if not self.kernel.exponential:
             return super().log_row_sums(log_weights)
         xp, right = namespace(self.points), self.right + log_weights
@@ -115,6 +123,22 @@ class StreamedAffinity(Affinity):
         positive = sums > -math.inf
         check_positive(xp.astype(positive, sums.dtype), positive)
         return sums
+
+    def _by_pairs(self, Z: Array, left: Array, right: Array) -> np.ndarray | None:
+        """exp(left) omega exp(right) Z with each pair looked at once, in double precision, where that can be done."""
+        plain = isinstance(self.points, np.ndarray) and isinstance(Z, np.ndarray) and self.points.ndim == Z.ndim == 2
+        return product(self.kernel, self.points, Z, left, right) if plain else None
+
+    def _log_sums_by_pairs(self, log_weights: Array) -> np.ndarray | None:
+        if not isinstance(self.points, np.ndarray) or self.points.ndim != 2:
+            return None
+        ones = np.ones((len(self.points), 1), self.points.dtype)
+        shift = self.left.astype(np.float64)
+        sums = self._by_pairs(ones, np.zeros_like(shift), self.right + log_weights)
+        if sums is None:
+            return None
+        check_positive(sums[:, 0], sums[:, 0] > 0)
+        return (np.log(sums[:, 0]) + shift).astype(self.dtype)
 
     def _product(self, Z: Array, tile: Callable[[slice, slice], Array]) -> Array:
         def of_tile(rows: slice, columns: slice, part: Array) -> Array:
@@ -145,8 +169,7 @@ class StreamedAffinity(Affinity):
         tiles = self._tiles()
         if len(tiles) == 1 or not isinstance(self.points, np.ndarray):
             return [of_rows(rows) for rows in tiles]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(of_rows, tiles))
+        return list(in_order(of_rows, tiles))
 
     def _raw(self, rows: slice, columns: slice) -> Array:
         """omega, or log omega of an exponential kernel, unscaled and checked."""

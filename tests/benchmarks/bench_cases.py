@@ -31,8 +31,9 @@ class Ticking:
         return said[1] if isinstance(said, tuple) else 1e-3
 
 
-def contestant(name: str, *seconds: float, value: float = 1.0, **more) -> Contestant:
+def contestant(name: str, *seconds: float, value: float = 1.0, error: float | None = None, **more) -> Contestant:
     """Says that it takes these seconds in turn, the last of them from then on."""
+    errors = {} if error is None else {FORWARD: lambda: error}
 
     def build(setting: Setting) -> Built:
         taken = iter(seconds)
@@ -42,7 +43,7 @@ def contestant(name: str, *seconds: float, value: float = 1.0, **more) -> Contes
             last[0] = next(taken, last[0])
             return name, last[0]
 
-        return Built({FORWARD: call}, lambda: {"output": np.full(3, value)})
+        return Built({FORWARD: call}, lambda: {"output": np.full(3, value)}, errors)
 
     return Contestant(name, build, **more)
 

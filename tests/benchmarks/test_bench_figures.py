@@ -4,9 +4,23 @@ import dataclasses
 
 import pytest
 
-from benchmarks.case import FORWARD, Contestant
+from benchmarks.case import FORWARD, Contestant, Work
 from benchmarks.cli import main
-from benchmarks.figures import IDLE, MET, MISSED, UNMEASURED, Bytes, Verdict, exit_status, judge, timed, weighed
+from benchmarks.figures import (
+    IDLE,
+    MET,
+    MISSED,
+    UNMEASURED,
+    Bytes,
+    Limit,
+    Verdict,
+    accurate,
+    cold,
+    exit_status,
+    judge,
+    timed,
+    weighed,
+)  # fmt: skip
 from benchmarks.record import Record
 from tests.benchmarks.bench_cases import MEMORY, RACE, Ticking, absent, contestant, failing, workload
 
@@ -23,9 +37,9 @@ def ours(seconds, **more):
 def bench(tmp_path, capsys):
     """Runs the command on one race; returns the exit status and the last line."""
 
-    def run(*contestants, words=(), **more):
+    def run(*contestants, words=(), figures=(), **more):
         line = ["nn", "--runs", "1", "--no-memory", "--out", str(tmp_path), *words]
-        status = main(line, [workload(*contestants, **more)], Ticking())
+        status = main(line, [workload(*contestants, *figures, **more)], Ticking())
         return status, capsys.readouterr().out.splitlines()[-1]
 
     return run
@@ -127,3 +141,46 @@ def test_times_of_one_case_do_not_depend_on_its_memory():
 )
 def test_exit_status(statuses, status):
     assert exit_status([Verdict(FIGURE, s) for s in statuses]) == status
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.25, MET), (0.75, MISSED)])
+def test_the_fastest_of_several_peers_counts(seconds, status):
+    figure = timed(RACE, FORWARD, "ours", ("slow", "quick", "absent"), 0.5)
+    times = {"ours": seconds, "slow": 2.0, "quick": 1.0}
+    filled = Record(times={(RACE, name, FORWARD): [[time]] for name, time in times.items()})
+    filled.troubles[RACE, "absent"] = "absent is not installed"
+    assert (judge(figure, filled).status, judge(figure, filled).ratio) == (status, seconds)
+    assert figure.beside == "the fastest of slow, quick, absent"
+    for name in ("slow", "quick"):
+        filled.troubles[RACE, name] = f"{name} fails"
+    assert judge(figure, filled).reason == "slow fails"
+    assert judge(figure, filled).status == UNMEASURED
+
+
+def test_times_are_held_against_the_limit_of_the_machine():
+    figure = timed(RACE, FORWARD, "ours", Limit("the limit", Work(6.0, 1.0)), 1 / 0.6)
+    for seconds, status in ((1.0, MET), (1.1, MISSED)):
+        filled = Record({"float32 products": 10.0, "copy": 10.0}, times={(RACE, "ours", FORWARD): [[seconds]]})
+        assert judge(figure, filled).status == status
+        filled.ceilings = {}
+        assert judge(figure, filled).status == UNMEASURED
+
+
+@pytest.mark.parametrize(
+    ("figure", "numbers"),
+    [(cold(RACE, FORWARD, "ours", 10), "cold"), (accurate(RACE, FORWARD, "ours", 10.0), "errors")],
+)
+def test_cold_starts_and_errors_are_held_against_a_bound(figure, numbers):
+    for number, status in ((10.0, MET), (11.0, MISSED)):
+        filled = Record(**{numbers: {(RACE, "ours", FORWARD): number}})
+        assert judge(figure, filled).status == status
+    assert judge(figure, Record()).status == UNMEASURED
+    assert judge(figure, Record(troubles={(RACE, "ours"): "fails"})).status == MISSED
+
+
+def test_errors_are_held_against_a_peer(bench):
+    figure = accurate(RACE, FORWARD, "ours", "peer", 1.5)
+    for error, status, sign in ((1.5, 0, "<="), (1.75, 1, ">")):
+        found = bench(contestant("ours", 0.25, error=error), contestant("peer", 1.0, error=1.0), figures=(figure,))
+        line = f"W0 race, forward, error of ours: {error:.3f} {sign} 1.5 of the error of peer"
+        assert (found[0], found[1].split(": ", 1)[1]) == (status, line)

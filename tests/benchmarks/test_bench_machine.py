@@ -37,16 +37,18 @@ def test_the_share_is_that_of_the_nearer_limit():
     assert machine.share_of_limit(Work(200, 1), 4.0, ceilings) == 0.5
     assert machine.share_of_limit(Work(1, 20), 4.0, ceilings) == 0.5
     assert machine.share_of_limit(Work(200, 40), 4.0, ceilings) == 1.0
+    more = ceilings | {"read": 20.0, "float64 products": 50.0, "float64 exponentials": 5.0}
+    assert machine.share_of_limit(Work(1, 40, stream="read"), 4.0, more) == 0.5
+    assert machine.share_of_limit(Work(50, 1, 5, "float64"), 4.0, more) == 0.5
     assert machine.share_of_limit(None, 4.0, ceilings) is None
     assert machine.share_of_limit(Work(200, 1), 4.0, {}) is None
 
 
-def test_ceilings_are_the_best_that_was_seen(monkeypatch):
-    monkeypatch.setattr(machine, "SIDES", {"cpu": 8})
-    monkeypatch.setattr(machine, "NUMBERS", {"cpu": 64})
+def test_ceilings_are_the_best_that_was_seen():
     found = machine.ceilings("cpu", Ticking())
     assert found["float32 products"] == 2 * 8**3 / 1e-3
     assert found["copy"] == 2 * found["read"]
+    assert found["float64 exponentials"] == found["float32 exponentials"] == machine.CACHED / 1e-3
     record = Record()
     record.reached({"read": 2.0, "copy": 5.0})
     record.reached({"read": 3.0, "copy": 4.0})

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import export
 from benchmarks.case import Contestant
 from benchmarks.cli import main
+from benchmarks.peers import installed
 from tests.benchmarks.bench_cases import RACE, Ticking, absent, contestant, workload
 
 
@@ -42,7 +43,7 @@ def test_json_holds_every_sample_and_what_follows(written):
     share = first["measures"]["forward"]["share_of_limit"]
     assert share * 0.25 * data["ceilings"]["float32 products"] >= 1e9 * (1 - 2**-40)  # no way is below the roofline
     assert data["machine"]["packages"]["torch"]
-    assert set(data["machine"]["peers"]) == {"mmcv", "timm"}
+    assert set(data["machine"]["peers"]) == set(installed.DISTRIBUTIONS)
 
 
 def test_markdown_holds_the_tables_and_the_figures(written):
@@ -50,7 +51,15 @@ def test_markdown_holds_the_tables_and_the_figures(written):
     assert "| peer | forward | 1000 |" in page
     assert "| 0.250 |" in page
     assert "| W0 race, forward, time of ours | 0.250 | 0.5 | 0.3 | met, goal reached |" in page
-    assert "ours" in out
+    assert "ours / peer, the fastest peer: 0.250" in out
+    assert "- forward: ours / peer, the fastest peer: 0.250" in page
+
+
+def test_errors_have_a_column_where_there_are_errors(written):
+    data, page, _ = written(contestant("ours", 0.25, error=0.125), contestant("peer", 1.0))
+    assert "| error |" in page
+    assert data["cases"][0]["contestants"][0]["measures"]["forward"]["error"] == 0.125
+    assert "| error |" not in written(contestant("ours", 0.25), contestant("peer", 1.0))[1]
 
 
 def test_a_missing_peer_is_named_everywhere(written):

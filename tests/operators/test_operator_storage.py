@@ -1,14 +1,12 @@
 """What is particular to sparse and grid storage: canonical form, chunks, memory, long reach, units of length."""
 
 import math
-import tracemalloc
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 import nlmodel.operators.grid as grid_module
-import nlmodel.operators.sparse as sparse_module
 from nlmodel import NonlocalOperator
 from nlmodel.kernels import Exponential, TopHat, TruncatedGaussian
 from nlmodel.testing import assert_close, tolerance
@@ -34,40 +32,6 @@ def test_symmetry_of_a_sparse_matrix_is_judged_row_by_row(rng):
     assert not NonlocalOperator.from_affinity(csr_array(block)).reversible
     block[4:, 4:] += lopsided.T
     assert NonlocalOperator.from_affinity(csr_array(block)).reversible
-
-
-def test_chunks_stay_short_where_points_are_dense(rng, monkeypatch):
-    """A cluster at the start of many scattered points: the mean of the counts would put all of it in one chunk."""
-    X = rng.uniform(0, 1, (4000, 2))
-    X[:800] = 0.5 + 1e-4 * rng.standard_normal((800, 2))
-    monkeypatch.setattr(sparse_module, "PAIRS_PER_CHUNK", 100_000)
-    tree, reach = sparse_module.KDTree(X), 0.01
-    counts = tree.query_ball_point(X, reach, return_length=True)
-    start, longest = 0, 0
-    while start < len(X):
-        stop = sparse_module._chunk_end(tree, X, start, reach)
-        longest, start = max(longest, int(np.sum(counts[start:stop]))), stop
-    assert longest <= 2 * 100_000
-    assert np.sum(counts[: int(100_000 / np.mean(counts))]) > 4 * 100_000  # control
-
-
-def test_assembly_needs_little_more_than_the_matrix(rng):
-    """100,000 points, a dense matrix of which would take 75 GiB."""
-    X = rng.uniform(0, 1, (100_000, 2))
-    tracemalloc.start()
-    op = NonlocalOperator.from_points(X, TopHat(0.004, 2), weights=1e-5)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    matrix = op.averaging.to_csr()
-    stored = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes
-    assert op.storage == "sparse" and matrix.indices.dtype == np.int32 and matrix.nnz > 400_000
-    assert peak <= 3 * stored + 100 * sparse_module.PAIRS_PER_CHUNK
-    assert np.max(np.abs(op @ np.ones(100_000))) <= tolerance("reduction", n=32)
-
-
-def test_index_type_follows_the_number_of_entries():
-    assert sparse_module._index_type(2**31 - 1) is np.int32
-    assert sparse_module._index_type(2**31) is np.int64
 
 
 def summed_over_images(kernel, n: int, h: float, images: int) -> np.ndarray:

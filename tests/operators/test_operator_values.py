@@ -178,18 +178,6 @@ def test_auto_storage_says_what_it_chose(rng):
     assert "storage='sparse'" in repr(NonlocalOperator.from_points(X, TopHat(0.05, 2), "none"))
 
 
-def test_sparse_assembly_in_many_chunks(rng, monkeypatch):
-    import nlmodel.operators.sparse as sparse
-
-    X = rng.uniform(0, 1, (300, 2))
-    whole = NonlocalOperator.from_points(X, TopHat(0.2, 2), "none", storage="sparse").to_csr()
-    monkeypatch.setattr(sparse, "PAIRS_PER_CHUNK", 500)
-    chunked = NonlocalOperator.from_points(X, TopHat(0.2, 2), "none", storage="sparse").to_csr()
-    assert np.array_equal(whole.toarray(), chunked.toarray())
-    dense = NonlocalOperator.from_points(X, TopHat(0.2, 2), "none", storage="dense").to_dense()
-    assert_close(whole.toarray(), dense, "reduction", n=300)
-
-
 def test_quadrature_weights_make_the_sum_an_integral():
     """sum_j rho(x_i, x_j) (z_j - z_i) without cell volumes is off by 1/h; with them it is the integral."""
     n, h = 200, 2 * np.pi / 200

@@ -1,15 +1,8 @@
-"""Chebyshev graph filters: the view in which the nonlocal blocks become coefficients of one formula.
-
-    F(A, Z) = sum_k T_k(L~) Z Theta_k,   L~ = 2 L / lambda_max - I = -A,   L = I - A,  lambda_max = 2
-
-T_0 = I, T_1 = -A, T_{k+1} = -2 A T_k - T_{k-1} (Zhu et al. 2021). For A self-adjoint in some measure with spectrum
-in [-1, 1], |T_k| <= 1 on the spectrum; for any other A the formula still holds as a matrix polynomial.
-"""
+"""The nonlocal stage and the nonlocal blocks as coefficients of a Chebyshev filter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,88 +16,10 @@ from nlmodel._arrays import (
     namespace,
     transpose,
 )
-from nlmodel.errors import DtypeError, ShapeError
+from nlmodel.errors import ShapeError
 
 
 BLOCKS = {"nonlocal": 1, "stage": 1, "spectral": 2, "generalized_spectral": 3}
-
-
-def _averaging(A: Any, Z: Array) -> Callable[[Array], Array]:
-    """Z -> A Z, A being an array or an operator; a nonlocal operator acts by its averaging part K."""
-    if not any(hasattr(A, mark) for mark in ("average", "to_scipy", "matvec", "tocsr")):
-        check_square(check_array(A, "A", min_ndim=2), "A")
-        check_alike(Z=Z, A=A)
-    elif not hasattr(A, "average") and getattr(A, "dtype", None) is not None and Z.dtype != A.dtype:
-        raise DtypeError(
-            "Z must be a NumPy array in the precision of A",
-            got=f"Z {Z.dtype}, A {A.dtype}",
-            why="nothing is cast silently",
-        )
-    if A.shape[-1] != Z.shape[-2]:
-        raise ShapeError(
-            "A and Z must have the same number of positions",
-            got=f"shapes {tuple(A.shape)} and {tuple(Z.shape)}",
-            why="row i of Z is position i",
-        )
-    return A.average if hasattr(A, "average") else lambda Y: A @ Y
-
-
-def _terms(coefficients: Array | Sequence[Array], Z: Array) -> list[Array]:
-    """The Theta_k one by one: all numbers, or all (C, C') matrices that fit Z."""
-    if isinstance(coefficients, Sequence):
-        terms = list(coefficients)
-    else:
-        check_array(coefficients, "coefficients", min_ndim=1)
-        terms = [coefficients[k, ...] for k in range(coefficients.shape[0])]
-    if not terms:
-        raise ShapeError("coefficients must not be empty", got="no Theta_0", fix="pass at least [1.0]")
-    numbers = [isinstance(term, (int, float, np.floating)) for term in terms]
-    if all(numbers):
-        return [check_number(term, "coefficients") for term in terms]
-    if any(numbers):
-        raise ShapeError("coefficients must be all numbers, or all matrices", got="a mixture")
-    for term in terms:
-        check_array(term, "coefficients")
-        check_alike(Z=Z, coefficients=term)
-        shape = tuple(term.shape)
-        if shape != tuple(terms[0].shape) or (shape and (len(shape) != 2 or shape[0] != Z.shape[-1])):
-            raise ShapeError(
-                "coefficients must be all numbers, or all matrices (C, C') with C the channels of Z",
-                got=f"shape {shape} for Z of shape {tuple(Z.shape)}",
-            )
-    return terms
-
-
-def chebyshev_filter(A: Any, Z: Array, coefficients: Array | Sequence[Array]) -> Array:
-    """Apply a Chebyshev graph filter by the three-term recurrence.
-
-        F = sum_{k=0}^{n} T_k(-A) Z Theta_k                                                     Zhu et al. 2021
-
-    Parameters
-    ----------
-    A : (..., M, M) real floating array, or an operator with `@` and `shape`. A NonlocalOperator acts by its
-        averaging part K, not by its generator.
-    Z : (..., M, C) array, features; alike with `A`.
-    coefficients : Theta_0, ..., Theta_n: numbers, or (C, C') matrices acting on features from the right, as a
-        sequence or as one array of shape (n+1,) or (n+1, C, C').
-
-    Returns  (..., M, C) array, or (..., M, C') with matrices; library, dtype and device of Z; differentiable.
-    Raises   ShapeError / DtypeError / NonFiniteError.
-    Accuracy absolute error O(n^2 M eps) sum_k |Theta_k| max |Z| for ||A|| <= 1.
-    Cost     n products with A, three arrays of the size of Z, whatever n.
-    """
-    check_array(Z, "Z", min_ndim=2)
-    average, terms = _averaging(A, Z), _terms(coefficients, Z)
-
-    def weighted(Y: Array, term: Array) -> Array:
-        return Y @ term if getattr(term, "ndim", 0) == 2 else Y * term
-
-    older, Y = None, Z
-    total = weighted(Y, terms[0])
-    for term in terms[1:]:
-        older, Y = Y, -average(Y) if older is None else -2 * average(Y) - older
-        total = total + weighted(Y, term)
-    return total
 
 
 def stage_coefficients(weights: Array | Sequence[float]) -> Array:

@@ -1,0 +1,43 @@
+"""A linear map that is computed in NumPy, on fields of every library."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import is_torch_array
+
+from nlmodel._arrays import Array, like, to_numpy
+
+
+Action: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
+
+def through_numpy(action: Action, transposed: Action, Z: Array) -> Array:
+    """`action(Z)` in the library and on the device of `Z`; torch gradients of any order flow through `transposed`."""
+    if isinstance(Z, np.ndarray):
+        return action(Z)
+    if is_torch_array(Z):
+        return _linear().apply(Z, action, transposed)
+    return like(action(to_numpy(Z)), Z)
+
+
+@cache
+def _linear() -> Any:
+    autograd = importlib.import_module("torch.autograd")
+
+    class Linear(autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, Z: Array, action: Action, transposed: Action) -> Array:
+            ctx.actions = action, transposed
+            return like(action(to_numpy(Z)), Z)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Array) -> tuple[Array, None, None]:
+            action, transposed = ctx.actions
+            return Linear.apply(gradient, transposed, action), None, None
+
+    return Linear
