@@ -30,7 +30,7 @@ __version__ = _version("nlmodel")
 
 
 def __getattr__(name: str) -> _ModuleType:
-    """`nlmodel.nn` and `nlmodel.distributed` on first use, for they need torch; `nlmodel.images` and `nlmodel.sweep` too."""
+    """Rooms on first use: `nlmodel.nn`, `nlmodel.distributed` (they need torch), `nlmodel.images`, `nlmodel.sweep`."""
     if name in ("nn", "distributed", "images", "sweep"):
         return _import_module(f"nlmodel.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

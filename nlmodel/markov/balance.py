@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from nlmodel._jit import compiled
 from nlmodel.markov.matrix import Matrix, Sparse, as_csr, longest_row
 from nlmodel.testing import tolerance
 
 
+COMPILED_FROM = 10_000  # entries, so that few chains wait for numba to load
 EDGES_AT_ONCE = 2**14  # so that what they need for a moment stays near the processor
 
 
@@ -50,8 +53,25 @@ def balance(A: Matrix) -> Balance:
         logs = np.log(np.abs(A.astype(np.float64)))
         ratio = logs - logs.T
         measure = ratio[0]
-        return _judged(A, measure, 1, measure[:, None] - measure + ratio, logs, 3)
+        return _judged(A, measure, 1, largest(measure[:, None] - measure + ratio, 0.0), largest(logs, 1.0), 3)
     csr = as_csr(A)
+    loops = compiled("markov.balance_compiled") if csr.nnz >= COMPILED_FROM else None
+    return _edge_by_edge(A, csr, loops) if loops else _all_edges_at_once(A, csr)
+
+
+def _edge_by_edge(A: Matrix, csr: Sparse, loops: ModuleType) -> Balance:
+    """With compiled loops."""
+    edges = csr.indptr, csr.indices, csr.data, np.empty_like(csr.indices)
+    if not loops.opposite(csr.indptr, csr.indices, edges[-1]):
+        return Balance(None, 0, math.inf, 0.0)
+    measure, components, depth = loops.along_trees(*edges)
+    sizes = np.abs(csr.data)
+    size = max(1.0, abs(math.log(np.min(sizes))), abs(math.log(np.max(sizes))))
+    return _judged(A, measure, components, loops.largest_defect(*edges, measure), size, 2 * depth + 1)
+
+
+def _all_edges_at_once(A: Matrix, csr: Sparse) -> Balance:
+    """With NumPy and SciPy alone."""
     entries = np.abs(csr.data)
     logs = csr_array((np.log(entries, out=entries), csr.indices, csr.indptr), shape=csr.shape)
     back = logs.T.tocsr()
@@ -65,16 +85,14 @@ def balance(A: Matrix) -> Balance:
         edges = slice(first, first + EDGES_AT_ONCE)
         defect[edges] -= measure[csr.indices[edges]]
     defect += ratio
-    return _judged(A, measure, components, defect, logs.data, 2 * reach + 1)
+    return _judged(A, measure, components, largest(defect, 0.0), largest(logs.data, 1.0), 2 * reach + 1)
 
 
-def _judged(
-    A: Matrix, measure: np.ndarray, components: int, defect: np.ndarray, logs: np.ndarray, cycle: int
-) -> Balance:
-    """The result, with the rounding that entries of A and sums of `cycle` logarithms carry."""
+def _judged(A: Matrix, measure: np.ndarray, components: int, gap: float, size: float, cycle: int) -> Balance:
+    """The result, with the rounding that entries of A and sums of `cycle` logarithms of that size carry."""
     rounding = tolerance("reduction", A.dtype, n=cycle * longest_row(A))
-    rounding += tolerance("reduction", np.float64, n=cycle, scale=largest(logs, 1.0))
-    return Balance(measure, components, largest(defect, 0.0), rounding)
+    rounding += tolerance("reduction", np.float64, n=cycle, scale=size)
+    return Balance(measure, components, gap, rounding)
 
 
 def largest(x: np.ndarray, least: float) -> float:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nlmodel._jit import compiled
 from nlmodel.kernels import ExpDot, Exponential, Gaussian, Kernel, RadialKernel, TopHat, TruncatedGaussian
-from nlmodel.operators.jit import compiled
 from nlmodel.operators.threads import cores, every, in_order
 
 
@@ -101,7 +101,7 @@ def product(kernel: Kernel, X: np.ndarray, Z: np.ndarray, left: np.ndarray, righ
     """
     if len(X) < PAIRS_FROM:
         return None
-    loops = compiled("compiled_loops")
+    loops = compiled("operators.compiled_loops")
     profile = None if loops is None else profile_of(kernel, X)
     shift = 0.0 if profile is None else profile.shift
     left, right = left.astype(np.float64) + shift, right.astype(np.float64) + shift

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nlmodel._arrays import Array, device, namespace, sparse_csr_matmul
-from nlmodel.operators.jit import compiled
+from nlmodel._jit import compiled
 from nlmodel.operators.linear_map import match
 from nlmodel.operators.threads import cores, every
 
@@ -52,7 +52,7 @@ class ScaledProduct:
     def _of_matrix(self, Z: Array) -> Array:
         A = self.matrix
         plain = isinstance(Z, np.ndarray) and Z.dtype == A.dtype and Z.dtype.isnative
-        loops = compiled("csr_product_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
+        loops = compiled("operators.csr_product_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
         return self._in_library(Z) if loops is None else self._in_loops(Z, loops)
 
     def _in_library(self, Z: Array) -> Array:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nlmodel._jit import compiled
 from nlmodel.operators.csr_product import COMPILED_FROM
-from nlmodel.operators.jit import compiled
 from nlmodel.operators.sparse import SparseAffinity
 from nlmodel.operators.threads import cores, every
 
@@ -30,7 +30,7 @@ def chebyshev_sum(K: SparseAffinity, Z: np.ndarray, theta: Sequence[float]) -> n
     """
     A, dtype = K.stored, K.dtype
     plain = Z.ndim == 2 and Z.dtype == dtype and dtype.isnative and len(theta) > 1
-    loops = compiled("csr_recurrence_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
+    loops = compiled("operators.csr_recurrence_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
     if loops is None:
         return None
     right = np.ones(len(Z), dtype) if K.right is None else K.right

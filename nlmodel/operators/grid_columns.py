@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nlmodel.operators.jit import compiled
+from nlmodel._jit import compiled
 
 
 class Copies(Protocol):
@@ -37,4 +37,4 @@ class Portable:
 
 def copies(*, large: bool) -> Copies:
     """The compiled ones where numba is there, three times as fast; for a small field those of NumPy."""
-    return (compiled("grid_columns_compiled") if large else None) or Portable()  # pyright: ignore[reportReturnType]
+    return (compiled("operators.grid_columns_compiled") if large else None) or Portable()  # pyright: ignore[reportReturnType]

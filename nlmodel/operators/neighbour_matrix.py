@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy.sparse import csr_array
 
+from nlmodel._jit import compiled
 from nlmodel.errors import NonFiniteError
 from nlmodel.kernels import RadialKernel
 from nlmodel.operators import cells_portable
 from nlmodel.operators.cells import Cells
 from nlmodel.operators.csr_product import inverse
 from nlmodel.operators.growing import Growing
-from nlmodel.operators.jit import compiled
 from nlmodel.operators.threads import in_order
 
 
@@ -80,7 +80,7 @@ def row_order(cells: Cells, order: np.ndarray | None) -> np.ndarray:
 
 def finder(points: int) -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The function `neighbours` for so many points."""
-    loops = compiled("cells_compiled") if points >= COMPILED_FROM else None
+    loops = compiled("operators.cells_compiled") if points >= COMPILED_FROM else None
     return (loops or cells_portable).neighbours
 
 

@@ -10,6 +10,7 @@ from scipy.sparse import block_diag, csr_array
 
 import nlmodel.markov as mk
 from nlmodel.errors import DomainError
+from nlmodel.markov.balance import balance
 from nlmodel.testing import assert_close, tolerance
 from tests.markov.chains import affinities, downhill, lazy_cycle, one_way_ring, row_normalized, transitions
 
@@ -188,3 +189,35 @@ def test_relative_entropy():
     half = np.array([0.5, 0.5])
     assert_close(np.array(mk.relative_entropy(near, half)), np.array(2e-18), "solve", n=2, cond=1e9)
     assert_close(np.array(mk.total_variation(p, q)), np.array(0.25))
+
+
+@pytest.mark.parametrize(
+    "P",
+    [
+        csr_array(downhill(300, 0.7)),
+        lazy_cycle(60),
+        one_way_ring(60, 0.6),
+        csr_array(block_diag([row_normalized(np.ones((3, 3))), lazy_cycle(7), np.ones((1, 1))])),
+        csr_array(np.array([[0.5, 0.5], [0.0, 1.0]])),
+    ],
+    ids=["downhill", "cycle", "ring", "three pieces", "one way"],
+)
+def test_compiled_and_portable_balance_are_one(P, monkeypatch):
+    portable = balance(P)
+    monkeypatch.setattr("nlmodel.markov.balance.COMPILED_FROM", 0)
+    compiled = balance(P)
+    assert (compiled.holds, compiled.components) == (portable.holds, portable.components)
+    if portable.log_measure is None:
+        assert compiled.log_measure is None and compiled.gap == math.inf
+        return
+    size = 1.0 + float(np.abs(portable.log_measure).max())
+    assert_close(compiled.log_measure, portable.log_measure, "reduction", n=P.shape[0], scale=size)
+    assert_close(np.array(compiled.gap), np.array(portable.gap), "reduction", n=P.shape[0], scale=size)
+
+
+def test_the_compiled_form_sees_one_changed_entry(monkeypatch):
+    monkeypatch.setattr("nlmodel.markov.balance.COMPILED_FROM", 0)
+    P = lazy_cycle(60)
+    assert balance(P).holds
+    P.data[1] *= 1 + 1e-9
+    assert not balance(P).holds

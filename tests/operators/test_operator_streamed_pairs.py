@@ -12,7 +12,7 @@ from nlmodel.errors import NonFiniteError, NormalizationError, ShapeError
 from nlmodel.kernels import ExpDot, Exponential, FunctionKernel, Gaussian, TopHat, TruncatedGaussian
 from nlmodel.operators import compiled as pairs
 from nlmodel.operators import streamed
-from nlmodel.operators.jit import compiled
+from nlmodel._jit import compiled
 from nlmodel.testing import assert_close, tolerance
 
 
@@ -96,7 +96,7 @@ def test_twin_that_forgets_the_mirror_image_differs(monkeypatch, rng):
 
 
 def test_the_power_is_rounded_well_and_vanishes_where_it_is_not_normal():
-    loops = compiled("compiled_loops")
+    loops = compiled("operators.compiled_loops")
     for dtype, least in (("float32", -126.0), ("float64", -1022.0)):
         t = np.linspace(least + 1, 0, 4096).astype(dtype)
         x = np.zeros((3, len(t)), dtype)

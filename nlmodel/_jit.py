@@ -9,9 +9,9 @@ from types import ModuleType
 
 @cache
 def compiled(name: str) -> ModuleType | None:
-    """The module of this name beside this one, or None without numba, whose import takes half a second."""
+    """The module nlmodel.NAME, or None without numba, whose import takes half a second."""
     try:
         importlib.import_module("numba")
     except ImportError:
         return None
-    return importlib.import_module(f"nlmodel.operators.{name}")
+    return importlib.import_module(f"nlmodel.{name}")
