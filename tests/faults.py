@@ -14,6 +14,7 @@ from nlmodel.normalization import dense
 from nlmodel.normalization import potentials as found_potentials
 from nlmodel.operators import GridAffinity, NonlocalOperator
 from nlmodel.operators import nonlocal_operator as operator_module
+from nlmodel.operators.grid_product import Convolution
 from nlmodel.stepping import problem
 
 
@@ -105,13 +106,13 @@ def _axis(patch: Patch) -> None:
 
 @fault("periodic wrap off by one")
 def _wrap(patch: Patch) -> None:
-    right = GridAffinity._convolve
+    right = Convolution.__call__
 
-    def wrong(self, Z, left, scaling):
-        shifted = right(self, Z, left, scaling)
-        return np.roll(shifted, 1, axis=-2) if self.padded == self.grid else shifted
+    def wrong(self, source):
+        shifted = right(self, source)
+        return np.roll(shifted, 1, axis=-1) if self.padded == self.grid else shifted
 
-    patch.setattr(GridAffinity, "_convolve", wrong)
+    patch.setattr(Convolution, "__call__", wrong)
 
 
 @fault("float32 leak")

@@ -25,6 +25,6 @@ def run(options: argparse.Namespace) -> int:
 
     options.results.mkdir(parents=True, exist_ok=True)
     table = options.results / f"{options.preset}.csv"
-    rows = collect(queue(preset(options.preset), options.seeds), options.out, table)
+    rows = collect(options.preset, queue(preset(options.preset), options.seeds), options.out, table)
     print(f"{len(rows)} runs in {table}")
     return 0

@@ -65,7 +65,7 @@ def write_report(
     from paper_repro.tables import build_table
     from paper_repro.tables.printed import printed
 
-    results = collect(jobs, out / "runs", out / "results.csv")
+    results = collect(name, jobs, out / "runs", out / "results.csv")
     synthetic = any(config.dataset == SYNTHETIC for _, config in rows)
     table = build_table(name, rows, results, {} if synthetic else printed(name))
     runs = load_runs(jobs, out / "runs")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nlmodel.plot.sheet import RED
 from paper_repro.figures.curves import training_curves
 from paper_repro.figures.history import inner_of, sign_history
 from paper_repro.figures.outcomes import outcomes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 EPOCHS, PAPER_EPOCHS = (36, 82, 125), 164
+STAND_IN = "Synthetic stand-in images, not CIFAR"
 HOW = (
     "Bars: the largest eigenvalues of $(W + W^{\\top})/2$ by magnitude, blue positive, red negative. Grey outline: "
     "mean magnitudes of random weights of the same norm. Grey band: what chance gives, with its mean and standard "
@@ -38,8 +40,25 @@ class Picture:
 def pictures(runs: Sequence[Run]) -> Iterator[Picture]:
     """The paper's figures as far as there are runs for them, then those that the paper does not have.
 
-    A picture shows the first seed of a row that has spectra; the curves show all seeds.
+    A picture shows the first seed of a row that has spectra; the curves show all seeds.  Runs on synthetic images are
+    named as such in the caption and on the figure itself.
     """
+    synthetic = any(run.job.config.dataset == "synthetic" for run in runs)
+    return map(_stand_in, _pictures(runs)) if synthetic else _pictures(runs)
+
+
+def _stand_in(picture: Picture) -> Picture:
+    """The picture with the words that it shows nothing about CIFAR."""
+
+    def draw() -> Figure:
+        figure = picture.draw()
+        figure.text(0.995, 0.995, STAND_IN, ha="right", va="top", fontsize=6, color=RED)
+        return figure
+
+    return replace(picture, caption=f"{STAND_IN}. {picture.caption}", draw=draw)
+
+
+def _pictures(runs: Sequence[Run]) -> Iterator[Picture]:
     original = [run for run in runs if run.job.config.form == "original" and run.job.config.places == "same"]
     proposed = [run for run in runs if run.job.config.form == "proposed" and run.job.config.places == "same"]
     yield from _spectra("figure-1", "Fig. 1", [_first(original, n) for n in (1, 2, 3)], "original blocks")

@@ -39,9 +39,9 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, width expansion, H / stride, W / stride)."""
         active = torch.relu_(self.norm(x))
-        if self.projection is None:
-            return x + self.body(active)
-        return self.projection(active if self.preactivated else x) + self.body(active)
+        if self.projection is not None:
+            x = self.projection(active if self.preactivated else x)
+        return self.body(active).add_(x)  # in the memory of a convolution's output, which no gradient needs
 
 
 class BasicUnit(Unit):

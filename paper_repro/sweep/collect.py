@@ -17,6 +17,7 @@ from paper_repro.training.result import Result, load_result
 
 
 COLUMNS: tuple[str, ...] = (
+    "preset",
     "row",
     "config_digest",
     "seed",
@@ -41,10 +42,11 @@ DIGEST = 10  # characters of a configuration's digest that name it in a table
 Row = dict[str, str]
 
 
-def collect(jobs: Iterable[Job], out: Path, table: Path) -> list[Row]:
+def collect(preset: str, jobs: Iterable[Job], out: Path, table: Path) -> list[Row]:
     """Write the runs of `jobs` that are done into `table`, beside the rows that are there, and return all rows.
 
-    A run replaces its own earlier row, and the same run gives the same bytes however often it is collected.
+    Each row names its `preset`, so that none of a shortened recipe is taken for the paper's.  A run replaces its own
+    earlier row, and the same run gives the same bytes however often it is collected.
 
     Raises   FileError: a result, or the table, cannot be read.
     """
@@ -52,7 +54,7 @@ def collect(jobs: Iterable[Job], out: Path, table: Path) -> list[Row]:
     for job in jobs:
         result = load_result(run_folder(job, out))
         if result is not None and result.done:
-            row = _row(job, result)
+            row = _row(preset, job, result)
             rows[_key(row)] = row
     ordered = sorted(rows.values(), key=_order)
     write_atomically(table, to_csv(ordered).encode())
@@ -88,8 +90,9 @@ def to_csv(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def _row(job: Job, result: Result) -> Row:
+def _row(preset: str, job: Job, result: Result) -> Row:
     told = {
+        "preset": preset,
         "row": job.row,
         "config_digest": job.config.digest()[:DIGEST],
         "seed": job.seed,

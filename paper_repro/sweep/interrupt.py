@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_ERROR = 2
 
 
-@contextmanager
+@contextlib.contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
     """A function that says whether an interrupt or a termination came; the second one interrupts at once.
 
@@ -28,7 +28,8 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        os.write(STANDARD_ERROR, b"\nStopping after this step; once more to stop at once.\n")
+        with contextlib.suppress(OSError):  # a terminal that is gone must not break the step
+            os.write(STANDARD_ERROR, b"\nStopping after this step; once more to stop at once.\n")
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:

@@ -4,8 +4,7 @@ The file appears whole and once, by a hard link, which is atomic on local file s
 touching it; the time of its last touch is compared with that of a file touched now in the same folder, so that the
 clocks of the machines need not agree.  The lock of a holder that went silent, or died on this machine, is taken over by
 whoever links a file named after the dead holder's token first.  A holder that was silent for so long, but not dead,
-trains on beside the next one; every file of a run is replaced as a whole, and on one kind of machine both compute the
-same bytes.
+finds out after its next step, see `guard`, and writes nothing more; a file that it was just replacing is whole.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from nlmodel.errors import FileError
 
 STALE = 600.0  # seconds without a heartbeat until a lock counts as left behind
 BEATS = 10  # heartbeats in this time
+LOOK = 1.0  # seconds between two looks of a guard
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,35 @@ def holder(path: Path) -> Holder | None:
         return None
     except (ValueError, TypeError, KeyError):
         return Holder("unknown", 0, "unknown", f"{path.stat().st_ino:x}")
+
+
+def guard(path: Path) -> Callable[[], None]:
+    """A function to call often, which raises once the lock at `path` is not held by who holds it now.
+
+    It looks once a second, and never where nobody holds the lock.
+
+    Raises   FileError: the lock was taken over.
+    """
+    mine, looked = holder(path), time.monotonic()
+
+    def check() -> None:
+        nonlocal looked
+        if mine is None or time.monotonic() < looked + LOOK:
+            return
+        looked = time.monotonic()
+        try:
+            there = holder(path)
+        except OSError:  # a file server that is away for a moment
+            return
+        if there != mine:
+            raise FileError(
+                "the run has been taken over by another worker",
+                got=f"the lock {path.name} of {there.host if there else 'nobody'}",
+                why="this worker was silent for too long, and what it has trained since is not written",
+                fix="if workers stand still that long, give a larger --stale",
+            )
+
+    return check
 
 
 def is_held(path: Path, *, stale: float = STALE) -> bool:

@@ -16,6 +16,8 @@ from paper_repro.data.load import load
 from paper_repro.data.synthetic import synthetic
 from paper_repro.sweep.interrupt import asked_to_stop
 from paper_repro.sweep.jobs import Job
+from paper_repro.sweep.lock import guard
+from paper_repro.sweep.state import lock_path
 from paper_repro.training import Result, train
 from paper_repro.training.numerics import choose_device
 
@@ -46,12 +48,19 @@ class Runner:
     def __call__(self, job: Job, time_limit: float | None) -> Result:
         """The `Result` of the run, which is paused when `time_limit` seconds were not enough.
 
-        Raises   KeyboardInterrupt: after an interrupt or a termination, once the run is saved.
+        Raises   KeyboardInterrupt: after an interrupt or a termination, once the run is saved; FileError: another
+                 worker has taken the run over.
         """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         images = self.images(job.config)
-        with asked_to_stop() as stop:
+        check_held = guard(lock_path(job, self.out))
+        with asked_to_stop() as asked:
+
+            def stop() -> bool:
+                check_held()
+                return asked()
+
             result = train(
                 job.config,
                 seed=job.seed,
@@ -62,7 +71,7 @@ class Runner:
                 stop=stop,
                 progress=self.progress,
             )
-        if stop():
+        if asked():
             raise KeyboardInterrupt
         return result
 

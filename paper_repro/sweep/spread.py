@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def sweep(
     time_limit : seconds of each worker from its own start.
     tell : gets one line a run of a worker in this process; others print.
 
+    A worker that is killed counts as one failure; what it trained goes on when the sweep is started again.
     An interrupt cancels the workers that have not begun and goes on to the caller.
     """
     if not trains or (executor is None and len(trains) > 1):
@@ -47,7 +49,11 @@ def sweep(
     report = Report()
     try:
         for future in futures:
-            report += future.result()
+            try:
+                report += future.result()
+            except BrokenExecutor as error:
+                tell(f"A worker ended before its time: {error}")
+                report += Report(failed=(("worker", str(error)),))
     except BaseException:
         for future in futures:
             with contextlib.suppress(Exception):

@@ -19,7 +19,7 @@ def caption(preset: str, rows: Sequence[RowRuns]) -> str:
     name = "synthetic" if config.dataset == "synthetic" else NETWORK[config.dataset]
     told = [
         f"Preset {preset}: PreResNet-{config.depth}, {images}{of} {name} training images, {config.epochs} epochs, "
-        f"{seeds(rows)}. Test error in percent after the last epoch."
+        f'{seeds(rows)}. Test error in percent after the last epoch; under "best epoch" the median of the smallest.'
     ]
     if config.dataset == "synthetic":
         told.append(
@@ -32,7 +32,10 @@ def caption(preset: str, rows: Sequence[RowRuns]) -> str:
             "the paper's, and orderings seen here are weak evidence about it."
         )
     if any(row.diverged for row in rows):
-        told.append("A run that diverged is a result: it counts as a network that guesses.")
+        told.append(
+            "A run that diverged is a result: in medians and statements it counts as a network that guesses; means and "
+            "their intervals are over the runs that finished."
+        )
     if any(row.other for row in rows):
         told.append(f"{sum(row.other for row in rows)} runs with other configurations are left out.")
     return " ".join(told)

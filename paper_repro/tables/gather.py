@@ -58,7 +58,8 @@ def chance(config: RunConfig) -> float:
 
 def is_papers(config: RunConfig) -> bool:
     """Whether errors may be set against the paper's: all real images, all epochs."""
-    return config.dataset != "synthetic" and config.train_images is None and config.epochs == PAPER_EPOCHS
+    whole = config.train_images is None and config.test_images is None
+    return config.dataset != "synthetic" and whole and config.epochs == PAPER_EPOCHS
 
 
 def gather(rows: Sequence[tuple[str, RunConfig]], results: Iterable[Mapping[str, str]]) -> list[RowRuns]:

@@ -77,7 +77,7 @@ def judge_ordering(
 
     Seeds that both rows have are paired; without five of them all runs are compared unpaired.  A run that diverged
     counts with the error of guessing.  The number of runs needed is that which finds the paper's difference
-    with 80 % power at the spread seen here.
+    with 80 % power at the spread seen here; None when there are as many already.
     """
     a, b = lower.counted, higher.counted
     common = sorted(a.keys() & b.keys())
@@ -98,7 +98,8 @@ def judge_ordering(
     elif difference.low > 0:
         verdict = Verdict(NOT_SUPPORTED, f"it is the other way round: the interval lies above zero{where}")
     else:
-        verdict = Verdict(UNDECIDED, f"the interval holds zero{where}", needed)
+        more = needed if needed is not None and needed > difference.runs else None
+        verdict = Verdict(UNDECIDED, f"the interval holds zero{where}", more)
     return OrderingVerdict(ordering, verdict, difference, printed)
 
 

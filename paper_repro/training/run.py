@@ -37,8 +37,8 @@ class Limits:
 
     @property
     def reached(self) -> bool:
-        """Whether it is time to pause."""
-        return time.monotonic() >= self.deadline or (self.stop is not None and self.stop())
+        """Whether it is time to pause; `stop` is asked first, because it may raise where nothing must be written."""
+        return (self.stop is not None and self.stop()) or time.monotonic() >= self.deadline
 
 
 class Run:

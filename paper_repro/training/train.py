@@ -21,6 +21,7 @@ from paper_repro.training.engine import Engine
 from paper_repro.training.folder import Folder
 from paper_repro.training.graph import GraphEngine
 from paper_repro.training.group import Group, join, local_device
+from paper_repro.training.memory import kept_memory
 from paper_repro.training.numerics import choose_device, numerics
 from paper_repro.training.result import Result, load_result
 from paper_repro.training.run import Limits, Run
@@ -50,7 +51,7 @@ def train(
     device : "auto", "cpu", "cuda", "cuda:k".
     resume : go on from the checkpoint, or return the result of a run that is done; False: from the start.
     time_limit : seconds after which the run is paused, with status "paused"; None for no limit.
-    stop : asked after each step; True pauses the run.
+    stop : asked after each step; True pauses the run, and what it raises ends it with nothing more written.
     checkpoint_every : seconds between two checkpoints; 0 for one after each step.
     progress : show a bar, or a line now and then.
 
@@ -102,7 +103,7 @@ def train_together(
     data = _images_of(config, data)
     where = local_device(choose_device(device))
     group = join(where)
-    with numerics(config.precision, where), ExitStack() as stack:
+    with numerics(config.precision, where), kept_memory(), ExitStack() as stack:
         results: dict[int, Result] = {}
         lanes: dict[int, tuple[Generator[None, None, Result], Any]] = {}
         for seed in seeds:

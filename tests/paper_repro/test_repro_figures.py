@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 from nlmodel.errors import ChoiceError, DomainError, DtypeError, FileError, NlmodelError, NonFiniteError
 from nlmodel.spectrum import low_rank_inertia, null_model, sign_z_score
 from nlmodel.testing import tolerance
+from paper_repro.config import RunConfig
 from paper_repro.figures import (
     Panel,
     eigenvalue_panels,
@@ -242,6 +244,16 @@ def test_the_papers_figures_are_drawn_from_what_there_is(runs):
     baseline = [run for run in runs if run.row == "baseline"]
     assert [picture.name for picture in pictures(baseline)] == ["curves", "outcomes"]
     assert list(pictures([])) == []
+
+
+def test_figures_of_synthetic_images_say_so(runs):
+    (job,) = queue([("baseline", RunConfig(dataset="synthetic"))], [0])
+    words = "Synthetic stand-in images, not CIFAR"
+    for picture in pictures([replace(runs[0], job=job)]):
+        assert picture.caption.startswith(words)
+        assert words in [text.get_text() for text in picture.draw().texts]
+    for picture in pictures(runs):  # control: real ones do not
+        assert words not in picture.caption and words not in [text.get_text() for text in picture.draw().texts]
 
 
 def test_files_are_the_same_bytes_twice(runs, tmp_path):

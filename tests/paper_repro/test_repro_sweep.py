@@ -3,11 +3,13 @@
 import concurrent.futures
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -285,6 +287,22 @@ class Refusing:
         return future
 
 
+def test_a_worker_that_is_killed_is_a_failure_and_its_jobs_wait(jobs, tmp_path):
+    told = []
+    with make_executor("processes", 1) as executor:
+        report = sweep(jobs, tmp_path, [Killed()], executor=executor, tell=told.append)
+    assert len(report.failed) == len(told) == 1 and "ended before its time" in told[0]
+    assert len(work(jobs, tmp_path, FakeTrain(tmp_path), tell=quiet).finished) == len(jobs)
+
+
+@dataclass(frozen=True)
+class Killed:
+    """Ends its process, as a machine does that runs out of memory."""
+
+    def __call__(self, job, time_limit):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_an_executor_that_fails_is_not_silent(jobs, tmp_path):
     with pytest.raises(OSError, match="the machine is gone"):
         sweep(jobs, tmp_path, [FakeTrain(tmp_path)] * 2, executor=Refusing())
@@ -364,10 +382,11 @@ def test_collecting_twice_gives_the_same_bytes(jobs, tmp_path):
     for job in jobs[:4]:
         write_run(job, tmp_path)
     write_run(jobs[4], tmp_path, status="paused", epochs=2)
-    collected = collect(jobs, tmp_path, table)
+    collected = collect("short", jobs, tmp_path, table)
     once = table.read_bytes()
-    assert collect(reversed(jobs), tmp_path, table) == collected == read_rows(table)
+    assert collect("short", reversed(jobs), tmp_path, table) == collected == read_rows(table)
     assert table.read_bytes() == once
+    assert {row["preset"] for row in collected} == {"short"}
     assert [(row["row"], row["seed"]) for row in collected] == [
         ("baseline", "0"), ("baseline", "1"), ("original-2", "0"), ("proposed-4", "0"),
     ]  # fmt: skip
@@ -378,17 +397,17 @@ def test_rows_from_elsewhere_stay_and_own_rows_are_renewed(jobs, tmp_path):
     table = tmp_path / "table.csv"
     write_run(jobs[0], tmp_path / "a", error=9.0)
     write_run(jobs[1], tmp_path / "b", error=8.0)
-    collect(jobs, tmp_path / "a", table)
-    collect(jobs, tmp_path / "b", table)
+    collect("short", jobs, tmp_path / "a", table)
+    collect("short", jobs, tmp_path / "b", table)
     write_run(jobs[0], tmp_path / "a", error=7.0)
-    assert [row["final_error"] for row in collect(jobs, tmp_path / "a", table)] == ["7.00", "8.00"]
+    assert [row["final_error"] for row in collect("short", jobs, tmp_path / "a", table)] == ["7.00", "8.00"]
 
 
 def test_rows_stand_in_the_order_of_their_numbers(tmp_path):
     jobs = queue(rows("baseline", lr=0.5) + rows("proposed-10", "proposed-2", blocks=2), [10, 9])
     for job in jobs:
         write_run(job, tmp_path)
-    found = [(row["row"], row["seed"]) for row in collect(jobs, tmp_path, tmp_path / "t.csv")]
+    found = [(row["row"], row["seed"]) for row in collect("short", jobs, tmp_path, tmp_path / "t.csv")]
     assert found == [(row, seed) for row in ("baseline", "proposed-2", "proposed-10") for seed in ("9", "10")]
 
 

@@ -300,6 +300,11 @@ def test_markdown_latex_and_csv_have_the_same_rows(table):
     assert len(to_terminal(table)) == 2
 
 
+def test_a_subset_of_the_test_images_is_not_the_papers_recipe():
+    assert judge_row(runs([8.2] * 5), 8.19).word == SUPPORTED
+    assert judge_row(runs([8.2] * 5, config=PAPER.with_(test_images=1000)), 8.19).word == OTHER_RECIPE
+
+
 def test_captions_say_what_was_run():
     rows = [("baseline", RunConfig(train_images=2000, epochs=12, milestones=(6,)))]
     told = build_table("mini", rows, [result("baseline", rows[0][1], 0, 50.0)], {}).caption

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,23 @@ def test_a_run_killed_anywhere_ends_with_the_same_bytes(driven):
     _, found = driven
     kills, ends = found["kills"], found["kills"]["ends"]
     assert [ends.pop(name) for name in ("alone", "last")] == [0, 0]
-    assert len(ends) == 11 and set(ends.values()) == {KILLED}, ends
+    assert len(ends) == 12 and set(ends.values()) == {KILLED}, ends
     assert kills["killed"] == kills["straight"]
     assert kills["left over"] == []
+
+
+def test_a_worker_that_stood_still_leaves_its_run_to_the_one_that_took_it_over(driven):
+    _, found = driven
+    told, careless = found["asleep"]["guarded"], found["asleep"]["unguarded"]
+    assert told["ends"] == [0, 0] and told["result untouched"] and told["same"] and told["locks"] == []
+    assert told["finished"] == [] and "taken over by another worker" in told["failed"][0][1]
+    assert careless["finished"] and not careless["result untouched"]  # control: without a look it writes over it
+
+
+def test_memory_stays_with_the_process_in_its_context(driven):
+    _, found = driven
+    inside, outside = found["memory"]["inside"], found["memory"]["outside"]  # outside is the control
+    assert (2 * inside < outside) == (platform.libc_ver()[0] == "glibc")
 
 
 def test_two_processes_agree_and_one_of_them_writes(driven):

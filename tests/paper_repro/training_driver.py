@@ -6,9 +6,11 @@ The parent never trains, so that children can be forked without importing torch 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -25,28 +27,34 @@ import torch._dynamo  # which the first step would import in every child
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from paper_repro import files
+from paper_repro.sweep import Job, Runner, queue, runner, work
 from paper_repro.training import Engine, train
 from paper_repro.training.folder import Folder
 from paper_repro.training.group import Group, join
+from paper_repro.training.memory import kept_memory
 from paper_repro.training.result import Result
 from tests.paper_repro.training_cases import IMAGES, NONLOCAL, QUIET, TINY, folder_of, one_thread, traces
 
 
-POINTS: dict[str, tuple[Any, str, int]] = {  # where a process kills itself: owner, name, latest call
-    "before a step": (Engine, "train_step", 8),
-    "between gradient and step": (torch.optim.SGD, "step", 8),
-    "inside a save, nothing written": (files.os, "fdopen", 20),
-    "inside a save, before the rename": (files.os, "fsync", 30),
-    "before the logs": (Folder, "write_logs", 8),
-    "in the evaluation": (Engine, "evaluate", 2),
+POINTS: dict[str, tuple[Any, str, int]] = {  # where a process kills itself: owner, name, which call; a save is two
+    "before a step": (Engine, "train_step", 2),
+    "between gradient and step": (torch.optim.SGD, "step", 2),
+    "inside a save of the state, nothing written": (files.secrets, "token_hex", 2),
+    "inside a save of the state, before it is on the disk": (files.os, "fsync", 3),
+    "inside a save of the state, before the rename": (Path, "replace", 2),
+    "before the logs": (Folder, "write_logs", 1),
+    "in the evaluation": (Engine, "evaluate", 1),
     "before the weights": (Folder, "write_weights", 1),
     "before the result": (Result, "save", 1),
 }
 
 
+STALE = 1.5  # seconds of silence after which a run is taken over here
+
+
 def main(out: Path) -> None:
     one_thread()
-    print(json.dumps({work.__name__: work(out / work.__name__) for work in (kills, group, widow)}))
+    print(json.dumps({work.__name__: work(out / work.__name__) for work in (kills, group, widow, asleep, memory)}))
 
 
 def child(work: Callable[[], None]) -> int:
@@ -69,23 +77,23 @@ def end_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def kill_at(point: str, count: int) -> None:
-    """From now on the `count`-th call of `point` kills this process."""
-    owner, name, _ = POINTS[point]
-    function, calls = getattr(owner, name), iter(range(1, count + 1))
+def send_at(point: str, number: int = signal.SIGKILL) -> None:
+    """The call of `point` that is due sends this process a signal."""
+    owner, name, count = POINTS[point]
+    function, calls = getattr(owner, name), itertools.count(1)
 
     @functools.wraps(function)
     def deadly(*args: Any, **kwargs: Any) -> Any:
         if next(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         return function(*args, **kwargs)
 
     setattr(owner, name, deadly)
 
 
-def run(out: Path, point: str | None = None, count: int = 1) -> None:
+def run(out: Path, point: str | None = None) -> None:
     if point is not None:
-        kill_at(point, count)
+        send_at(point)
     train(NONLOCAL, seed=0, out=out, checkpoint_every=0, **QUIET)
 
 
@@ -98,9 +106,8 @@ def kills(out: Path) -> dict[str, Any]:
         time.sleep(rng.uniform(0.05, 0.4))
         os.kill(pid, signal.SIGKILL)
         ends[f"random moment {k}"] = end_of(pid)
-    for point, (_, _, latest) in POINTS.items():
-        count = 1 if latest == 1 else rng.randint(1, min(latest, 3))
-        ends[point] = end_of(child(lambda point=point, count=count: run(out / "killed", point, count)))
+    for point in POINTS:
+        ends[point] = end_of(child(lambda point=point: run(out / "killed", point)))
     ends["last"] = end_of(child(lambda: run(out / "killed")))
     found = {name: traces(folder_of(NONLOCAL, out / name)) for name in ("straight", "killed")}
     left = [path.name for path in folder_of(NONLOCAL, out / "killed").glob(".*")]
@@ -151,13 +158,71 @@ def widow(out: Path) -> dict[str, Any]:
 
     def work(k: int) -> None:
         if k == 1:
-            kill_at("before a step", 2)
+            send_at("before a step")
         train(TINY, seed=0, out=out, **QUIET)
 
     pids = ranks(work)
     begun = time.monotonic()
     ends = [end_of(pid) for pid in reversed(pids)]
     return {"killed": ends[0], "other": ends[1], "seconds": time.monotonic() - begun}
+
+
+def asleep(out: Path) -> dict[str, Any]:
+    """A worker that stands still while another takes its run over; what it does when it wakes."""
+    (job,) = queue([("proposed-2", NONLOCAL.with_(train_images=20, test_images=10))], [0])
+    return {name: stand_still(out / name, job, watched=name == "guarded") for name in ("guarded", "unguarded")}
+
+
+def stand_still(out: Path, job: Job, *, watched: bool) -> dict[str, Any]:
+    def sleeper() -> None:
+        if not watched:
+            runner.guard = lambda path: lambda: None
+        runner.train = functools.partial(train, checkpoint_every=0)
+        send_at("before a step", signal.SIGSTOP)
+        report = work([job], out, Runner(out, device="cpu", progress=False), tell=lambda _: None)
+        (out / "report.json").write_text(json.dumps([list(report.finished), list(report.failed)]))
+
+    def successor() -> None:
+        while not work([job], out, Runner(out, device="cpu", progress=False), stale=STALE).finished:
+            time.sleep(0.1)
+
+    sleeping = child(sleeper)
+    os.waitpid(sleeping, os.WUNTRACED)
+    ends = [end_of(child(successor))]
+    folder = out / job.run_id
+    before = (folder / "result.json").stat().st_ino, traces(folder)
+    os.kill(sleeping, signal.SIGCONT)
+    ends.append(end_of(sleeping))
+    after = (folder / "result.json").stat().st_ino, traces(folder)
+    finished, failed = json.loads((out / "report.json").read_text())
+    return {
+        "ends": ends,
+        "result untouched": after[0] == before[0],
+        "same": after[1] == before[1],
+        "finished": finished,
+        "failed": failed,
+        "locks": [path.name for path in (out / "locks").iterdir()],
+    }
+
+
+def memory(out: Path) -> dict[str, int]:
+    """Pages that the system had to map for a block of 64 MiB that is taken and given back, the sixth time."""
+
+    def faults() -> int:
+        for _ in range(6):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.empty(1 << 24).fill_(1.0)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    def work() -> None:
+        found = {"outside": faults()}
+        with kept_memory():
+            found["inside"] = faults()
+        (out / "memory.json").write_text(json.dumps(found))
+
+    out.mkdir()
+    end_of(child(work))
+    return json.loads((out / "memory.json").read_text())
 
 
 if __name__ == "__main__":
