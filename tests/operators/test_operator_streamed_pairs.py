@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from nlmodel import NonlocalOperator
+from nlmodel._jit import compiled
 from nlmodel.errors import NonFiniteError, NormalizationError, ShapeError
 from nlmodel.kernels import ExpDot, Exponential, FunctionKernel, Gaussian, TopHat, TruncatedGaussian
 from nlmodel.operators import compiled as pairs
 from nlmodel.operators import streamed
-from nlmodel._jit import compiled
 from nlmodel.testing import assert_close, tolerance
 
 
