@@ -8,7 +8,7 @@ from pathlib import Path
 from paper_repro.commands import options as opt
 
 
-PRESET, OUT, LIMIT = "mini", Path("out/mini"), 660.0
+PRESET, OUT, LIMIT = "mini", Path("out/mini"), 720.0
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
