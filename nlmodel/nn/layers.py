@@ -73,6 +73,6 @@ def plus_channels_of(rows: Tensor, Y: Tensor, layer: Affine) -> Tensor:
         return rows.mT + channels_of(Y, layer).to(rows.dtype)
     if rows.is_contiguous():  # channels last
         out = torch.baddbmm(rows, Y, layer.weight.mT.expand(Y.shape[0], -1, -1))
-        return (out if layer.bias is None else out + layer.bias).mT
+        return (out if layer.bias is None else out.add_(layer.bias)).mT
     out = torch.baddbmm(rows.mT, layer.weight.expand(Y.shape[0], -1, -1), Y.mT)
-    return out if layer.bias is None else out + layer.bias[:, None]
+    return out if layer.bias is None else out.add_(layer.bias[:, None])
