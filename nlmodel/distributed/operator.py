@@ -18,13 +18,14 @@ from nlmodel.distributed.sharded import Sharded, check_tensor, records
 from nlmodel.errors import DomainError, NotReversibleError, ShapeError
 from nlmodel.kernels import Kernel, as_kernel
 from nlmodel.normalization import Potentials, log_weights_of, potentials
+from nlmodel.operators.described import Described
 
 
 HOW = ("none", "row", "symmetric", "alpha")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DistributedOperator(Sharded):
+class DistributedOperator(Described, Sharded):
     """L = K - diag(exit rate): the generator of nonlocal diffusion on M positions, m of them in this process.
 
         (L Z)_i = sum_j K_ij Z_j - r_i Z_i          Tao et al. 2018, eqs (8), (14), (24)
@@ -102,45 +103,6 @@ class DistributedOperator(Sharded):
     @property
     def ring(self) -> Ring:
         return self.averaging.ring
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.averaging.dtype
-
-    @property
-    def normalize(self) -> str:
-        """The name of the normalisation."""
-        return self.potentials.how
-
-    @property
-    def keeps(self) -> frozenset[str]:
-        """Names of the theorems that hold, see `Potentials`."""
-        return self.potentials.keeps
-
-    @property
-    def degree(self) -> Tensor:
-        """C_i = sum_j omega_ij w_j of the raw affinity, (m,).  Tao et al. 2018, eq. (9)."""
-        return self.potentials.degree
-
-    @property
-    def exit_rate(self) -> Tensor:
-        """What L subtracts on the diagonal, (m,)."""
-        return self.potentials.exit_rate
-
-    @property
-    def measure(self) -> Tensor | None:
-        """Weights m_i, (m,), with m_i K_ij = m_j K_ji, or None when none are known."""
-        return self.potentials.measure
-
-    @property
-    def reversible(self) -> bool:
-        """Whether a measure is known in which L is self-adjoint."""
-        return self.measure is not None
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether every K_ij >= 0."""
-        return self.averaging.nonnegative
 
     def __repr__(self) -> str:
         return (

@@ -16,6 +16,7 @@ from nlmodel.normalization import HOW, Potentials, potentials
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.algebra import Diagonal, Product
 from nlmodel.operators.dense import DenseAffinity
+from nlmodel.operators.described import Described
 from nlmodel.operators.grid import GridAffinity, checked_grid
 from nlmodel.operators.linear_map import LinearMap, broadcastable, match
 from nlmodel.operators.of_points import ASKED, check_storage, represented
@@ -24,7 +25,7 @@ from nlmodel.operators.sparse import SparseAffinity
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NonlocalOperator(LinearMap):
+class NonlocalOperator(Described, LinearMap):
     """L = K - diag(exit rate): the generator of nonlocal diffusion on M positions.
 
         (L Z)_i = sum_j K_ij Z_j - r_i Z_i          Tao et al. 2018, eqs (8), (14), (24)
@@ -158,48 +159,9 @@ class NonlocalOperator(LinearMap):
         return self.averaging.shape
 
     @property
-    def dtype(self) -> Any:
-        return self.averaging.dtype
-
-    @property
     def storage(self) -> str:
         """The representation: "dense", "sparse", "streamed", "grid", "nufft" or "lowrank"."""
         return self.averaging.storage
-
-    @property
-    def normalize(self) -> str:
-        """The name of the normalisation."""
-        return self.potentials.how
-
-    @property
-    def keeps(self) -> frozenset[str]:
-        """Names of the theorems that hold, see `Potentials`."""
-        return self.potentials.keeps
-
-    @property
-    def degree(self) -> Array:
-        """C_i = sum_j omega_ij w_j of the raw affinity, (..., M); inf beyond the range.  Tao et al. 2018, eq. (9)."""
-        return self.potentials.degree
-
-    @property
-    def exit_rate(self) -> Array:
-        """What L subtracts on the diagonal, (..., M)."""
-        return self.potentials.exit_rate
-
-    @property
-    def measure(self) -> Array | None:
-        """Weights m, unique up to a factor, with m_i K_ij = m_j K_ji, or None when none are known."""
-        return self.potentials.measure
-
-    @property
-    def reversible(self) -> bool:
-        """Whether a measure is known in which L is self-adjoint."""
-        return self.measure is not None
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether every K_ij >= 0."""
-        return self.averaging.nonnegative
 
     def plan(self, columns: int = 1) -> OperatorPlan:
         """Bytes and operations of this operator and its products, see `OperatorPlan`."""
