@@ -1,7 +1,8 @@
 """Cold start: the first call in a fresh process, before which nothing was compiled.
 
 What compilers keep between processes lies in a new folder, so that the time to compile counts.  The smallest size is
-taken, at which nearly nothing else counts; importing the workload, torch among it, comes before.
+taken, at which nearly nothing else counts, but of one that compiles its own, since small sizes may do without;
+importing the workload, torch among it, comes before.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "XDG
 
 def cold_start(contestant: Contestant, measure: str, setting: Setting) -> float:
     """Seconds until a contestant stands and has been called once."""
+    size = setting if contestant.compiles else setting.on(1, setting.precision)
     start = time.perf_counter()
-    contestant.build(setting.on(1, setting.precision)).calls[measure]()
+    contestant.build(size).calls[measure]()
     return time.perf_counter() - start
 
 

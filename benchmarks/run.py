@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -73,6 +74,7 @@ def compare(case: Case, setting: Setting, record: Record) -> list[Agreement]:
     """
     timed = replace(setting, precision=case.precision)
 
+    @cache  # one contestant is what several are compared with
     def values(contestant: Contestant, where: Setting) -> Mapping[str, Any] | None:
         return attempt(case, contestant, record, lambda: contestant.build(where).values())
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks.case import Call
 
 
+REST = 0.03  # seconds before a sample, in which the threads of the one before, that wait for more work, go to sleep
 LEAST = 0.05  # seconds a sample lasts at least
 MOST = 50  # calls a sample takes at most
 
@@ -57,7 +58,8 @@ def clock_of(device: str) -> Clock:
 def rounds(calls: Mapping[str, Call], clock: Clock, count: int) -> dict[str, list[float]]:
     """Seconds of each contestant in each of `count` rounds: first, second, ..., first, second, ...
 
-    A round that does not count comes first and tells how many calls make a sample of at least `LEAST` seconds.
+    OpenMP keeps the threads of a call busy for some milliseconds after it: without a rest they would slow down the next
+    contestant.  A round that does not count comes first and tells how many calls make a sample of at least `LEAST` seconds.
     """
     once = {name: clock.seconds(call, 1) for name, call in calls.items()}
     repeats = {name: min(MOST, max(1, math.ceil(LEAST / max(seconds, 1e-9)))) for name, seconds in once.items()}
@@ -68,6 +70,7 @@ def rounds(calls: Mapping[str, Call], clock: Clock, count: int) -> dict[str, lis
         for _ in range(count):
             gc.collect()
             for name, call in calls.items():
+                time.sleep(REST)
                 samples[name].append(clock.seconds(call, repeats[name]))
     finally:
         if collecting:

@@ -76,7 +76,7 @@ def case(name: str, M: int, precision: str) -> Case:
     beside = partial(Contestant, same_as="NumPy, chunked", within=1e-4 if precision == "float32" else 1e-9)
     return Case(name, f"{M} normal points in three dimensions, one right-hand side", (
         beside("KeOps", partial(product, call=keops.gaussian, M=M), compiles=True),
-        beside("ours", partial(ours, M=M)),
+        beside("ours", partial(ours, M=M), compiles=True),
         beside("ours, portable", partial(ours, M=M, portable=True)),
         beside("torch.compile", partial(product, call=in_compiled_torch, M=M), compiles=True),
         beside("torch, chunked", partial(product, call=partial(in_torch, chunked.in_torch), M=M)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nlmodel._arrays import Array, namespace
+import numpy as np
+
+from nlmodel._arrays import Array, dtype_eps, namespace
 
 
 def squared_distances(X: Array, Y: Array) -> Array:
@@ -21,6 +23,15 @@ def squared_distances(X: Array, Y: Array) -> Array:
     for c in range(1, X.shape[-1]):
         total = total + _outer_difference(X[..., c], Y[..., c]) ** 2
     return total
+
+
+def gaussian_exponent(square: Array, scale: float) -> Array:
+    """-square / (2 scale^2): by one product where its factor is a normal number, else by two quotients."""
+    limits = np.finfo(np.float64 if dtype_eps(square.dtype) < 1e-10 else np.float32)
+    factor = -0.5 / scale / scale if scale > 1e-150 else -np.inf
+    if limits.tiny <= -factor <= limits.max:
+        return square * factor
+    return -square / scale / (2.0 * scale)
 
 
 def safe_sqrt(square: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nlmodel._arrays import Array, check_number
-from nlmodel.kernels._distances import squared_distances
+from nlmodel.kernels._distances import gaussian_exponent, squared_distances
 from nlmodel.kernels.base import ExponentialKernel
 from nlmodel.kernels.declared import Declared
 
@@ -39,4 +39,4 @@ class Gaussian(ExponentialKernel):
 
     def log_evaluate(self, X: Array, Y: Array) -> Array:
         """-|X_i - Y_j|^2 / (2 scale^2), shape (..., M, N)."""
-        return -squared_distances(X, Y) / self.scale / (2 * self.scale)
+        return gaussian_exponent(squared_distances(X, Y), self.scale)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlmodel._arrays import Array, namespace
+from nlmodel.kernels._distances import gaussian_exponent
 from nlmodel.kernels._gamma import exponential_integral
 from nlmodel.kernels.decaying import DecayingKernel
 
@@ -30,7 +31,7 @@ class TruncatedGaussian(DecayingKernel):
 
     def unscaled(self, square: Array) -> Array:
         """exp(-r^2 / (2 scale^2))."""
-        return namespace(square).exp(-square / self.scale / (2.0 * self.scale))
+        return namespace(square).exp(gaussian_exponent(square, self.scale))
 
     def radial_integral(self, q: float) -> float:
         """(1/2) (2 scale^2)^(q/2) gamma(q/2, delta^2/(2 scale^2)), by v = r^2."""

@@ -1,4 +1,8 @@
-"""Neighbours among the points of cells, by compiled loops; imported only where numba is there."""
+"""Neighbours among the points of cells, by compiled loops; imported only where numba is there.
+
+Places are unsigned, which spares a test for negative ones, and no part of an array is named in a loop: a view counts
+the users of its array, and cores would wait for each other's counts.
+"""
 
 from __future__ import annotations
 
@@ -6,72 +10,83 @@ import numpy as np
 from numba import njit
 
 from nlmodel.operators.cells import Cells
+from nlmodel.operators.threads import BLOCKS_PER_CORE, cores, every
 
 
-def neighbours(
+INSERTED = 64  # columns; longer rows are sorted otherwise
+
+
+def pairs(
     cells: Cells, rows: np.ndarray, limit: np.floating, apart: bool, named: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As the portable function of this name."""
+    """As the portable function of this name; pairs are counted first, so that nothing but the result is allocated."""
     most = int(np.sum(cells.candidates[cells.cell[rows]]))
-    columns = np.empty(most, dtype=cells.order.dtype)
-    square = np.empty(most, dtype=cells.points.dtype)
-    counts = np.empty(len(rows), dtype=np.int64)
-    names = cells.order if named else cells.order[:0]
-    found = _find(cells.points, cells.cell, cells.runs, rows, limit, apart, names, columns, square, counts)
-    return columns[:found], square[:found], counts
+    parts = [(part.start, part.stop) for part, _ in cells.chunks(rows, most // (BLOCKS_PER_CORE * cores()) + 1)]
+    indptr = np.zeros(len(rows) + 1, dtype=cells.index(most))
+    number = cells.points.dtype.type
+    axes = [(number(1), x) for x in cells.points] + [(number(0), cells.points[0])] * (3 - len(cells.points))
+    where = (*(part for axis in axes for part in axis), cells.cell, cells.runs, rows, limit, apart)
+    every(lambda part: _count(*where, indptr, *part), parts)
+    np.cumsum(indptr, out=indptr)
+    found = int(indptr[-1])
+    indptr = indptr.astype(cells.index(found), copy=False)
+    columns, square = np.empty(found, dtype=cells.index(found)), np.empty(found, dtype=number)
+    names, width = cells.order if named else cells.order[:0], int(np.max(cells.candidates))
+    every(lambda part: _fill(*where, indptr, names, width, columns, square, *part), parts)
+    return indptr, columns, square
 
 
 @njit(nogil=True, cache=True)
-def _find(points, cell, runs, rows, limit, apart, names, columns, square, counts):
-    """Fill columns, squared distances and counts; how many were found.
+def _count(f, x, g, y, h, z, cell, runs, rows, limit, apart, indptr, start, stop):
+    """indptr[r + 1] <- how many neighbours row r has, from row `start` to `stop`.
 
-    All candidates of a run are measured first, in loops that vectorise, and the near ones moved to the front: as many
-    places as candidates are there, so that none is written over before it is looked at.
+    Coordinates are f x, g y, h z, with the factors 0 of those that are not there.
     """
-    dimensions = points.shape[0]
-    found = 0
-    for r in range(len(rows)):
-        before = found
-        a = rows[r]
+    for r in range(start, stop):
+        a, found = rows[r], np.int32(0)
+        xa, ya, za, c = f * x[a], g * y[a], h * z[a], cell[a]
         for k in range(runs.shape[1]):
-            first, last = runs[cell[a], k]
-            n = last - first
-            run = square[found : found + n]
-            x = points[0, a]
-            others = points[0, first:last]
-            for q in range(n):
-                gap = x - others[q]
-                run[q] = gap * gap
-            for d in range(1, dimensions):
-                x = points[d, a]
-                others = points[d, first:last]
-                for q in range(n):
-                    gap = x - others[q]
-                    run[q] += gap * gap
-            for q in range(n):
-                s = run[q]
-                columns[found] = first + q
-                square[found] = s
-                found += (s <= limit) and not (apart and s == 0)
-        if len(names):
-            _rename(names, columns[before:found], square[before:found])
-        counts[r] = found - before
-    return found
+            for q in range(np.uint64(runs[c, k, 0]), np.uint64(runs[c, k, 1])):
+                u, v, w = xa - f * x[q], ya - g * y[q], za - h * z[q]
+                s = u * u + v * v + w * w
+                found += np.int32((s <= limit) & ((s > 0) | (not apart)))
+        indptr[r + 1] = found
 
 
 @njit(nogil=True, cache=True)
-def _rename(names, columns, square):
-    """Name the columns of one row and sort them: by insertion while they are few."""
-    for q in range(len(columns)):
-        columns[q] = names[columns[q]]
-    if len(columns) > 64:
-        order = np.argsort(columns)
-        columns[:], square[:] = columns[order], square[order]
-        return
-    for q in range(1, len(columns)):
-        column, s = columns[q], square[q]
-        p = q
-        while p > 0 and columns[p - 1] > column:
-            columns[p], square[p] = columns[p - 1], square[p - 1]
-            p -= 1
-        columns[p], square[p] = column, s
+def _fill(f, x, g, y, h, z, cell, runs, rows, limit, apart, indptr, names, width, columns, square, start, stop):
+    """Columns, ascending, and squared distances of the rows from `start` to `stop`.
+
+    The candidates of a run are measured first, which vectorises, then the near ones moved to the front.
+    """
+    one = np.uint64(1)
+    run, near, gaps = np.empty(width, x.dtype), np.empty(width, columns.dtype), np.empty(width, x.dtype)
+    for r in range(start, stop):
+        a, found = rows[r], np.uint64(0)
+        xa, ya, za, c = f * x[a], g * y[a], h * z[a], cell[a]
+        for k in range(runs.shape[1]):
+            first = np.uint64(runs[c, k, 0])
+            length = np.uint64(runs[c, k, 1]) - first
+            for q in range(length):
+                u, v, w = xa - f * x[first + q], ya - g * y[first + q], za - h * z[first + q]
+                run[q] = u * u + v * v + w * w
+            for q in range(length):
+                s = run[q]
+                near[found], gaps[found] = first + q, s
+                found += np.uint64((s <= limit) & ((s > 0) | (not apart)))
+        if len(names):
+            for q in range(found):
+                near[q] = names[near[q]]
+            if found > INSERTED:
+                order = np.argsort(near[:found])
+                near[:found], gaps[:found] = near[order], gaps[order]
+            else:
+                for q in range(one, found):
+                    name, s, p = near[q], gaps[q], q
+                    while p > 0 and near[p - one] > name:
+                        near[p], gaps[p] = near[p - one], gaps[p - one]
+                        p -= one
+                    near[p], gaps[p] = name, s
+        place = np.uint64(indptr[r])
+        for q in range(found):
+            columns[place + q], square[place + q] = near[q], gaps[q]

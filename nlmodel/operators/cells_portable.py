@@ -6,9 +6,15 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nlmodel.operators.cells import Cells
+from nlmodel.operators.growing import Growing
+from nlmodel.operators.threads import in_order
 
 
-def neighbours(
+CHUNKS = 1024  # of candidates, so that those in work are a hundredth of the matrix
+PAIRS_PER_CHUNK = 262_144  # at least, as each has its price
+
+
+def pairs(
     cells: Cells, rows: np.ndarray, limit: np.floating, apart: bool, named: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs of some of the sorted points with all others, row by row, columns ascending.
@@ -20,8 +26,26 @@ def neighbours(
     apart : leave out pairs at distance 0.
     named : give columns the numbers of the user, not those of the sorted points.
 
-    Returns  columns (n,) int32 or int64, squared distances (n,), and the length of each row (r,).
+    Returns  where each row begins (r + 1,), columns (n,), both int32 while that suffices; squared distances (n,).
     """
+    counts, columns, square = [], Growing(cells.order.dtype), Growing(cells.points.dtype)
+    chunks = cells.chunks(rows, max(PAIRS_PER_CHUNK, cells.total // CHUNKS))
+    found = in_order(lambda chunk: _neighbours(cells, rows[chunk[0]], limit, apart, named), chunks)
+    for (_, share), (near, gaps, lengths) in zip(chunks, found, strict=True):
+        counts.append(lengths)
+        columns.append(near, share)
+        square.append(gaps, share)
+    lengths = np.concatenate(counts)
+    index = cells.index(int(np.sum(lengths)))
+    indptr = np.zeros(len(rows) + 1, dtype=index)
+    np.cumsum(lengths, out=indptr[1:])
+    return indptr, columns.whole().astype(index, copy=False), square.whole()
+
+
+def _neighbours(
+    cells: Cells, rows: np.ndarray, limit: np.floating, apart: bool, named: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns, squared distances, and the length of each row."""
     first, last = np.moveaxis(cells.runs[cells.cell[rows]], -1, 0)
     lengths = last - first
     candidates = np.sum(lengths, axis=1, dtype=np.int64)

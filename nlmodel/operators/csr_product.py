@@ -12,11 +12,10 @@ from scipy.sparse import csr_array
 from nlmodel._arrays import Array, device, namespace, sparse_csr_matmul
 from nlmodel._jit import compiled
 from nlmodel.operators.linear_map import match
-from nlmodel.operators.threads import cores, every
+from nlmodel.operators.threads import BLOCKS_PER_CORE, cores, every
 
 
 COMPILED_FROM = 200_000  # entries times columns; below, SciPy is done before the threads have begun
-BLOCKS_PER_CORE = 4  # so that one that is held up does not make the others wait long
 
 
 @dataclass(frozen=True, eq=False, repr=False)

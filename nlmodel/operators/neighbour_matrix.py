@@ -1,8 +1,8 @@
-"""The sparse matrix of a radial kernel on points, assembled chunk by chunk in the memory that it will take."""
+"""The sparse matrix of a radial kernel on points, assembled in the memory that it will take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -12,13 +12,12 @@ from nlmodel.errors import NonFiniteError
 from nlmodel.kernels import RadialKernel
 from nlmodel.operators import cells_portable
 from nlmodel.operators.cells import Cells
+from nlmodel.operators.compiled import profile_of
 from nlmodel.operators.csr_product import inverse
-from nlmodel.operators.growing import Growing
 from nlmodel.operators.threads import in_order
 
 
-CHUNKS = 1024  # of candidates, so that those in work are a hundredth of the matrix
-PAIRS_PER_CHUNK = 16_384, 131_072  # at least, as each has its price; at most, to stay in the cache of a core
+EVALUATED = 65_536  # entries at once, which stay in the cache of a core
 COMPILED_FROM = 5_000  # points; below, the matrix is there before numba is imported
 SORTED_FROM = 8_192  # points; below, a field stays in the cache of a core, in whatever order
 SCATTERED = 1 / 16  # of the points lie between those that follow each other in space: then it pays to sort the fields
@@ -27,8 +26,8 @@ SCATTERED = 1 / 16  # of the points lie between those that follow each other in 
 def neighbour_matrix(X: np.ndarray, kernel: RadialKernel) -> tuple[csr_array, np.ndarray | None]:
     """rho(|X_i - X_j|) of every pair within the horizon, without explicit zeros.
 
-    Each entry comes from the same differences and the same profile as in the dense definition, to the last bit, so that
-    both decide alike on pairs at the horizon.
+    Each distance comes from the same differences as in the dense definition, to the last bit, so that both decide alike
+    on pairs at the horizon.  So do the entries, except where compiled loops know the kernel.
 
     Parameters
     ----------
@@ -38,23 +37,23 @@ def neighbour_matrix(X: np.ndarray, kernel: RadialKernel) -> tuple[csr_array, np
     Returns  the matrix A with int32 indices while they suffice, columns ascending; and an order, or None.  Where points
              that are close in space are far apart in memory, A_ab belongs to the points order[a] and order[b].
     Raises   NonFiniteError: the kernel is not finite on some pair.
-    Cost     O(M log M + candidates) time, 3^D / |unit ball| candidates a pair that is stored; memory: the matrix and a
-             32nd of it, the sorted points, and a few chunks.
+    Accuracy of compiled entries: relative error <= 3 eps (1 + |log rho|), 0 below the smallest normal number.
+    Cost     O(M log(cells) + candidates) time, 3^D / |unit ball| candidates a pair that is stored; memory: the matrix,
+             the sorted points and the chunks in work; without numba a 32nd of the matrix more.
     """
     cells = cells_of(X, kernel)
     order = user_order(cells)
-    rows = row_order(cells, order)
-    data, columns = Growing(cells.points.dtype), Growing(cells.order.dtype)
-    indptr, stored = np.zeros(len(X) + 1, dtype=index_type(cells.total)), 0
-    for part, share, values, pairs, counts in _chunks(cells, rows, kernel, named=order is None):
-        indptr[part.start + 1 : part.stop + 1] = stored + np.cumsum(counts)
-        stored += len(values)
-        data.append(values, share)
-        columns.append(pairs, share)
-    index = index_type(stored)
-    indices = columns.whole().astype(index, copy=False)
-    matrix = csr_array((data.whole(), indices, indptr.astype(index, copy=False)), shape=(len(X), len(X)))
+    rows = inverse(cells.order) if order is None else np.arange(len(order), dtype=order.dtype)
+    indptr, columns, square = neighbours(cells, rows, kernel, named=order is None)
+    matrix = csr_array((square, columns, indptr), shape=(len(X), len(X)))
+    if not _evaluate(matrix.data, X, kernel):
+        matrix.eliminate_zeros()
     return matrix, order
+
+
+def cells_of(X: np.ndarray, kernel: RadialKernel) -> Cells:
+    """The cells in which the neighbours are found."""
+    return Cells.of(X, kernel.reach(X))
 
 
 def user_order(cells: Cells) -> np.ndarray | None:
@@ -63,25 +62,19 @@ def user_order(cells: Cells) -> np.ndarray | None:
     return cells.order if points >= SORTED_FROM and cells.stride >= SCATTERED * points else None
 
 
-def index_type(entries: int) -> type[np.integer]:
-    """The narrower integer that counts so many stored entries."""
-    return np.int32 if entries <= np.iinfo(np.int32).max else np.int64
+def neighbours(
+    cells: Cells, rows: np.ndarray, kernel: RadialKernel, *, named: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`pairs` of `cells_portable`, compiled where points are many and numba is there."""
+    limit = largest_square(cells.points, kernel)
+    return (loops("cells_compiled", len(cells.order)) or cells_portable).pairs(
+        cells, rows, limit, kernel.vanishes_at_zero, named
+    )
 
 
-def cells_of(X: np.ndarray, kernel: RadialKernel) -> Cells:
-    """The cells in which the neighbours are found."""
-    return Cells.of(X, kernel.reach(X))
-
-
-def row_order(cells: Cells, order: np.ndarray | None) -> np.ndarray:
-    """Which of the sorted points belongs to each row of the matrix."""
-    return inverse(cells.order) if order is None else np.arange(len(order), dtype=order.dtype)
-
-
-def finder(points: int) -> Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The function `neighbours` for so many points."""
-    loops = compiled("operators.cells_compiled") if points >= COMPILED_FROM else None
-    return (loops or cells_portable).neighbours
+def loops(name: str, points: int) -> ModuleType | None:
+    """A compiled module of operators, where it pays for so many points."""
+    return compiled(f"operators.{name}") if points >= COMPILED_FROM else None
 
 
 def largest_square(X: np.ndarray, kernel: RadialKernel) -> np.floating:
@@ -91,27 +84,22 @@ def largest_square(X: np.ndarray, kernel: RadialKernel) -> np.floating:
         return X.dtype.type(reach * reach)
 
 
-def _chunks(
-    cells: Cells, rows: np.ndarray, kernel: RadialKernel, *, named: bool
-) -> Iterator[tuple[slice, float, np.ndarray, np.ndarray, np.ndarray]]:
-    """Rows, the share that is done after them, and their values, columns and lengths, in order."""
-    find, limit, apart = finder(len(rows)), largest_square(cells.points, kernel), kernel.vanishes_at_zero
+def _evaluate(square: np.ndarray, X: np.ndarray, kernel: RadialKernel) -> bool:
+    """Put the kernel in the place of the squared distances; whether none of its values is zero."""
+    compiled_loops = loops("compiled_loops", len(X))
+    profile = None if compiled_loops is None else profile_of(kernel, X)
 
-    def evaluated(chunk: tuple[slice, float]) -> tuple[slice, float, np.ndarray, np.ndarray, np.ndarray]:
-        part, share = chunk
-        columns, square, counts = find(cells, rows[part], limit, apart, named)
-        if not len(columns):
-            return part, share, square, columns, counts
-        with np.errstate(over="ignore", invalid="ignore"):  # the result is checked instead
-            values = kernel.constant * kernel.unscaled(square)
-        if not np.all(np.isfinite(values)):
+    def evaluated(first: int) -> bool:
+        part = square[first : first + EVALUATED]
+        if compiled_loops is not None and profile is not None:
+            compiled_loops.profile(profile.kind, profile.a, profile.cut, part)
+            part *= profile.constant
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # the result is checked instead
+                part[...] = kernel.constant * kernel.unscaled(part)
+        low, high = np.min(part), np.max(part)
+        if not (np.isfinite(low) and np.isfinite(high)):
             raise NonFiniteError("the kernel gave NaN or infinity", got=repr(kernel))
-        if not np.all(values):
-            kept = values != 0
-            bounds = np.concatenate([[0], np.cumsum(counts)])
-            counts = np.diff(np.concatenate([[0], np.cumsum(kept)])[bounds])
-            values, columns = values[kept], columns[kept]
-        return part, share, values, columns, counts
+        return bool(low > 0 or np.all(part))
 
-    least, most = PAIRS_PER_CHUNK
-    return in_order(evaluated, cells.chunks(rows, max(least, min(most, cells.total // CHUNKS))))
+    return all([*in_order(evaluated, range(0, len(square), EVALUATED))])

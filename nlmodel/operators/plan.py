@@ -14,6 +14,7 @@ from nlmodel.kernels import Kernel, as_kernel
 from nlmodel.normalization import HOW
 from nlmodel.operators import neighbour_matrix as neighbours
 from nlmodel.operators.affinity import Affinity
+from nlmodel.operators.cells_portable import CHUNKS, PAIRS_PER_CHUNK
 from nlmodel.operators.dense import DenseAffinity
 from nlmodel.operators.grid import GridAffinity
 from nlmodel.operators.linear_map import LinearMap
@@ -140,24 +141,21 @@ def _sparse_plan(X: np.ndarray, kernel: Any, normalize: str, columns: int) -> Op
     cells = neighbours.cells_of(X, kernel)
     M, number = len(X), X.dtype.itemsize
     sampled = np.arange(0, M, max(1, M // SAMPLED_ROWS), dtype=cells.order.dtype)
-    counts = []
-    for part, _ in cells.chunks(sampled, neighbours.PAIRS_PER_CHUNK[1]):
-        limit = neighbours.largest_square(X, kernel)
-        counts.append(neighbours.finder(M)(cells, sampled[part], limit, kernel.vanishes_at_zero, False)[2])
-    count = np.concatenate(counts)
+    count = np.diff(neighbours.neighbours(cells, sampled, kernel, named=False)[0])
     stored = int(np.mean(count) * M)
     spread = float(np.std(count) / np.sqrt(len(count)) / max(np.mean(count), 1))
-    width = np.dtype(neighbours.index_type(stored)).itemsize
+    width = np.dtype(cells.index(stored)).itemsize
     matrix = stored * (number + width) + (M + 1) * width
     ordered = neighbours.user_order(cells) is not None
     order = 2 * M * width * ordered  # and its inverse
     field, vectors = M * columns * number, VECTORS * M * number
-    chunk = max(neighbours.PAIRS_PER_CHUNK[0], min(neighbours.PAIRS_PER_CHUNK[1], cells.total // neighbours.CHUNKS))
-    growing = matrix // 32 + bytes_of(cells) + cells.points.nbytes + M * width + (3 * cores() + 1) * chunk * 3 * number
+    making = bytes_of(cells) + cells.points.nbytes + M * width
+    if neighbours.loops("cells_compiled", M) is None:
+        making += matrix // 32 + (3 * cores() + 1) * 3 * number * max(PAIRS_PER_CHUNK, cells.total // CHUNKS)
     product = field * (1 + (2 if ordered else normalize in TWO_SIDED))
     normalizing = vectors + order + (4 + 1 + 2 * ordered) * M * number
     return OperatorPlan(
-        "sparse", matrix + vectors + order, matrix + max(growing, normalizing), product,
+        "sparse", matrix + vectors + order, matrix + max(making, normalizing), product,
         2 * stored * columns, M * number,
         f"{stored} entries expected, to {spread:.1%}, in the order of "
         f"{'cells' if ordered else 'the user'}; normalize={normalize!r}",

@@ -10,6 +10,8 @@ from functools import cache
 from typing import TypeVar
 
 
+BLOCKS_PER_CORE = 4  # so that one that is held up does not make the others wait long
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
