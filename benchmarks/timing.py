@@ -59,7 +59,7 @@ def rounds(calls: Mapping[str, Call], clock: Clock, count: int) -> dict[str, lis
     """Seconds of each contestant in each of `count` rounds: first, second, ..., first, second, ...
 
     OpenMP keeps the threads of a call busy for some milliseconds after it: without a rest they would slow down the next
-    contestant.  A round that does not count comes first and tells how many calls make a sample of at least `LEAST` seconds.
+    contestant.  A round that does not count comes first and tells how many calls make a sample of `LEAST` seconds.
     """
     once = {name: clock.seconds(call, 1) for name, call in calls.items()}
     repeats = {name: min(MOST, max(1, math.ceil(LEAST / max(seconds, 1e-9)))) for name, seconds in once.items()}

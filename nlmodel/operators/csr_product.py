@@ -51,7 +51,7 @@ class ScaledProduct:
     def _of_matrix(self, Z: Array) -> Array:
         A = self.matrix
         plain = isinstance(Z, np.ndarray) and Z.dtype == A.dtype and Z.dtype.isnative
-        loops = compiled("operators.csr_product_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
+        loops = compiled("operators.csr_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
         return self._in_library(Z) if loops is None else self._in_loops(Z, loops)
 
     def _in_library(self, Z: Array) -> Array:

@@ -30,14 +30,14 @@ def chebyshev_sum(K: SparseAffinity, Z: np.ndarray, theta: Sequence[float]) -> n
     """
     A, dtype = K.stored, K.dtype
     plain = Z.ndim == 2 and Z.dtype == dtype and dtype.isnative and len(theta) > 1
-    loops = compiled("operators.csr_recurrence_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
+    loops = compiled("operators.csr_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
     if loops is None:
         return None
     right = np.ones(len(Z), dtype) if K.right is None else K.right
     G = right if K.left is None else K.left * right
     order = slice(None) if K.order is None else K.order
     U, G = np.ascontiguousarray((right[:, None] * Z)[order]), G[order]
-    step, shape = (loops.block, U.shape) if U.shape[1] > 1 else (loops.vector, (len(U),))
+    step, shape = (loops.recur_block, U.shape) if U.shape[1] > 1 else (loops.recur_vector, (len(U),))
     entries, ranges = (A.indptr, A.indices.view(f"u{A.indices.itemsize}"), A.data), one_a_core(A.indptr)
     total, newer, U = (theta[0] * U).reshape(shape), np.zeros(shape, dtype), U.reshape(shape)
     factors = -G

@@ -31,11 +31,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def every(task: Callable[[Item], object], items: Iterable[Item]) -> None:
-    """`task` of all items at once, the first of them in this thread."""
-    first, *others = items
-    waiting = [_pool().submit(task, item) for item in others]
+    """`task` of all items: each core, that of this thread too, takes the next one whenever it is free."""
+    left = deque(items)
+
+    def work() -> None:
+        while True:
+            try:
+                item = left.popleft()
+            except IndexError:
+                return
+            task(item)
+
+    waiting = [_pool().submit(work) for _ in range(min(cores(), len(left)) - 1)]
     try:
-        task(first)
+        work()
     finally:
         for future in waiting:
             future.result()
