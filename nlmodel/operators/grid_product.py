@@ -26,7 +26,8 @@ from nlmodel.operators.grid_columns import Copies, copies
 from nlmodel.operators.threads import cores, every
 
 
-TILE_BYTES = 2**20  # so that a tile of columns of 4096 is 16 wide: whole cache lines of each row
+TILE_BYTES = 2**21  # so that a tile of columns of 4096 is 32 wide: whole cache lines of each row, and few tiles
+APART = 8  # numbers between two columns of a tile, as those a power of two apart share too few places in the caches
 TILES_PER_CORE = 4  # so that one that is held up does not make the others wait long
 SERIAL_BYTES = 2**19  # below, starting threads takes longer
 
@@ -64,7 +65,8 @@ class Convolution:
         waves, large = (p3 - 1) // 2, spectrum.nbytes >= SERIAL_BYTES
         threads, move = cores() if large else 1, copies(large=large)
         parts = TILES_PER_CORE * threads if large else 1
-        slab, column = p2 * p3 * dtype.itemsize, 2 * p1 * dtype.itemsize
+        slab = (p2 + APART if p2 > 1 else 1) * p3 * dtype.itemsize
+        column = 2 * (p1 + APART) * dtype.itemsize
         slabs = tiles((batch, n1, channels), slab, parts)
         columns = tiles((batch, channels, p2, waves), column, parts)
 
@@ -158,8 +160,8 @@ class Columns:
     def act(self, given: np.ndarray, length: int, action: Callable[[np.ndarray], None]) -> None:
         """`action` on the columns of `given`, (B, C, n, J, K), as rows of (B, C, J, K, length), beyond n zeros."""
         batch, channels, n, *across = given.shape
-        shape = (batch, channels, *across, length)
-        columns = self.room[: int(np.prod(shape))].reshape(shape)
+        shape = (batch, channels, *across, length + APART)
+        columns = self.room[: int(np.prod(shape))].reshape(shape)[..., :length]
         self.move.gather(given, columns)
         columns[..., n:] = 0
         action(columns)
