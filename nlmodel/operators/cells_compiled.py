@@ -6,6 +6,9 @@ the users of its array, and cores would wait for each other's counts.
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -25,14 +28,18 @@ def pairs(
     indptr = np.zeros(len(rows) + 1, dtype=cells.index(most))
     number = cells.points.dtype.type
     axes = [(number(1), x) for x in cells.points] + [(number(0), cells.points[0])] * (3 - len(cells.points))
-    where = (*(part for axis in axes for part in axis), cells.cell, cells.runs, rows, limit, apart)
-    every(lambda part: _count(*where, indptr, *part), parts)
+    where: list[Any] = [*itertools.chain(*axes), cells.cell, cells.runs, rows, limit, apart]
+
+    def run(loop: Any, *arguments: Any) -> None:
+        every(lambda part: loop(*where, *arguments, *part), parts)
+
+    run(_count, indptr)
     np.cumsum(indptr, out=indptr)
     found = int(indptr[-1])
     indptr = indptr.astype(cells.index(found), copy=False)
     columns, square = np.empty(found, dtype=cells.index(found)), np.empty(found, dtype=number)
     names, width = cells.order if named else cells.order[:0], int(np.max(cells.candidates))
-    every(lambda part: _fill(*where, indptr, names, width, columns, square, *part), parts)
+    run(_fill, indptr, names, width, columns, square)
     return indptr, columns, square
 
 
