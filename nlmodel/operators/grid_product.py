@@ -26,7 +26,7 @@ from nlmodel.operators.grid_columns import Copies, copies
 from nlmodel.operators.threads import cores, every
 
 
-TILE_BYTES = 2**21  # so that a tile of columns of 4096 is 32 wide: whole cache lines of each row, and few tiles
+TILE_BYTES = 2**20  # so that a tile of columns of 4096 is 16 wide: whole cache lines of each row
 APART = 8  # numbers between two columns of a tile, as those a power of two apart share too few places in the caches
 TILES_PER_CORE = 4  # so that one that is held up does not make the others wait long
 SERIAL_BYTES = 2**19  # below, starting threads takes longer
