@@ -61,13 +61,14 @@ def balance(A: Matrix) -> Balance:
 
 def _edge_by_edge(A: Matrix, csr: Sparse, loops: ModuleType) -> Balance:
     """With compiled loops."""
-    edges = csr.indptr, csr.indices, csr.data, np.empty_like(csr.indices)
-    if not loops.opposite(csr.indptr, csr.indices, edges[-1]):
-        return Balance(None, 0, math.inf, 0.0)
+    edges = csr.indptr, csr.indices, csr.data
     measure, components, depth = loops.along_trees(*edges)
+    gap = loops.largest_defect(*edges, measure) if components else math.inf
+    if gap == math.inf:
+        return Balance(None, 0, math.inf, 0.0)
     sizes = np.abs(csr.data)
     size = max(1.0, abs(math.log(np.min(sizes))), abs(math.log(np.max(sizes))))
-    return _judged(A, measure, components, loops.largest_defect(*edges, measure), size, 2 * depth + 1)
+    return _judged(A, measure, components, gap, size, 2 * depth + 1)
 
 
 def _all_edges_at_once(A: Matrix, csr: Sparse) -> Balance:

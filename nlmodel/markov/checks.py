@@ -61,9 +61,9 @@ def check_generator(Q: Any, name: str = "Q", *, tol: float | None = None) -> Mat
 def check_chain(A: Any, name: str = "P") -> tuple[Matrix, bool]:
     """The matrix, and whether it is a generator (row sums 0) and not a transition matrix (row sums 1)."""
     B = as_matrix(A, name)
-    diagonal, sums = B.diagonal(), row_sums(B)
-    rates = bool(np.max(sums) < 0.5 and (np.min(diagonal) < 0 or not np.any(sums)))
-    fault = _generator_fault(B, name, None) if rates else _transition_fault(B, name, None)
+    sums = row_sums(B)
+    rates = bool(np.max(sums) < 0.5 and (np.min(B.diagonal()) < 0 or not np.any(sums)))
+    fault = _generator_fault(B, name, None) if rates else _transition_fault(B, name, None, sums)
     if fault is not None:
         raise fault
     return B, rates
@@ -99,7 +99,7 @@ def check_field(z: Any, A: Matrix, name: str) -> np.ndarray:
     return field
 
 
-def _transition_fault(A: Matrix, name: str, tol: float | None) -> DomainError | None:
+def _transition_fault(A: Matrix, name: str, tol: float | None, sums: np.ndarray | None = None) -> DomainError | None:
     i, j, least = smallest_entry(A)
     if least < 0:
         return DomainError(
@@ -108,7 +108,7 @@ def _transition_fault(A: Matrix, name: str, tol: float | None) -> DomainError | 
             why="a negative entry, however small, makes positive laws negative",
             fix="if rounding made it, set it to 0 and divide the row by its sum; rates belong in a generator",
         )
-    sums = row_sums(A)
+    sums = row_sums(A) if sums is None else sums
     allowed = sum_tolerance(A) if tol is None else check_number(tol, "tol", at_least=0)
     defect = np.abs(sums - 1)
     i = int(np.argmax(defect))

@@ -11,9 +11,10 @@ from scipy.sparse import issparse
 
 from nlmodel.errors import DomainError
 from nlmodel.markov.checks import check_transition_matrix
-from nlmodel.markov.matrix import DENSE_STATES, as_dense
+from nlmodel.markov.matrix import DENSE_STATES, Sparse, as_dense
+from nlmodel.markov.slowest import slowest_rate
 from nlmodel.markov.smallest import smallest_eigenvalue
-from nlmodel.markov.symmetric import SymmetricForm, slowest_rate, symmetric_form
+from nlmodel.markov.symmetric import SymmetricForm, symmetric_form
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
     """The distance of the second eigenvalue from 1, and of all but the first from the unit circle.
 
     The eigenvalues of a reversible P are those of the symmetric S_ij = sqrt(P_ij P_ji).  Dense chains, and
-    sparse ones of at most 512 states: all eigenvalues of I - S.  Larger sparse chains: Lanczos for the
-    pseudo-inverse of I - S on the complement of sqrt(pi), by one sparse factorisation with a symmetric
-    ordering.
+    sparse ones of at most 512 states: all eigenvalues of I - S.  Larger sparse chains: Davidson's method on the
+    complement of sqrt(pi), with the chain between lumps of neighbouring states as a rough inverse; where it does
+    not converge, Lanczos for the pseudo-inverse of I - S, by one sparse factorisation with a symmetric ordering.
 
     Parameters
     ----------
@@ -53,19 +54,22 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
              ConvergenceError: Lanczos or the factorisation failed.
     Accuracy absolute error of a few M eps, so a relative one of M eps / gap.  A chain in several pieces has
              gap 0 exactly.
-    Cost     O(M^3) dense; sparse the fill of one factorisation and about 20 solves.
+    Cost     O(M^3) dense; sparse about 80 products and the factorisation of the chain between lumps, of 5 to 10
+             states each where a state has about ten neighbours; the smallest eigenvalue the fill of several
+             factorisations of the pattern of P.
     """
-    form = symmetric_form(check_transition_matrix(P))
-    if issparse(form.matrix) and len(form.root) > DENSE_STATES:
-        return _of_large(form, absolute)
+    A = check_transition_matrix(P)
+    form = symmetric_form(A)
+    if issparse(A) and A.shape[0] > DENSE_STATES:
+        return _of_large(A, form, absolute)
     laplacian = -as_dense(form.matrix, "spectral_gap")
     np.fill_diagonal(laplacian, form.exits)
     distances = eigvalsh(laplacian)
     return _result(float(distances[1]), form.components, 1 - float(distances[-1]) if absolute else None)
 
 
-def _of_large(form: SymmetricForm, absolute: bool) -> SpectralGap:
-    gap = slowest_rate(form) if form.components == 1 else 0.0
+def _of_large(A: Sparse, form: SymmetricForm, absolute: bool) -> SpectralGap:
+    gap = slowest_rate(A, form) if form.components == 1 else 0.0
     return _result(gap, form.components, smallest_eigenvalue(form.matrix) if absolute else None)
 
 

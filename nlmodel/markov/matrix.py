@@ -46,7 +46,7 @@ def as_dense(A: Matrix, purpose: str) -> np.ndarray:
 
 def row_sums(A: Matrix) -> np.ndarray:
     """sum_j A_ij, summed in float64."""
-    return np.asarray(A.sum(axis=1, dtype=np.float64))
+    return A @ np.ones(A.shape[1]) if issparse(A) else np.asarray(A.sum(axis=1, dtype=np.float64))
 
 
 def longest_row(A: Matrix) -> int:
@@ -75,6 +75,25 @@ def off_diagonal(A: Matrix) -> Matrix:
     B = A.copy()
     np.fill_diagonal(B, 0.0)
     return B
+
+
+def exit_sums(A: Matrix) -> np.ndarray:
+    """sum_{j != i} A_ij in float64: 1 - A_ii of a transition matrix, where that difference would cancel."""
+    if not issparse(A):
+        return row_sums(off_diagonal(A))
+    moves = A.data.copy()
+    moves[row_indices(A) == A.indices] = 0
+    return row_sums(csr_array((moves, A.indices, A.indptr), shape=A.shape))
+
+
+def with_diagonal(A: Sparse, entries: np.ndarray) -> Sparse:
+    """A with another diagonal, in the dtype of A."""
+    places = np.flatnonzero(row_indices(A) == A.indices)
+    if len(places) < A.shape[0]:
+        return add_diagonal(off_diagonal(A), entries)
+    data = A.data.copy()
+    data[places] = entries
+    return csr_array((data, A.indices, A.indptr), shape=A.shape)
 
 
 def add_diagonal(A: Matrix, entries: np.ndarray) -> Matrix:
@@ -107,11 +126,11 @@ def restricted(A: Matrix, states: np.ndarray) -> Matrix:
 
 
 def symmetric_lu(A: Sparse) -> Any:
-    """SciPy's sparse LU without pivoting, in a minimum degree ordering of the symmetric pattern of A; A dominant or
-    positive definite.  Small panels: rows of a local kernel share few columns.
+    """SciPy's sparse LU of A^T without pivoting, in a minimum degree ordering of the symmetric pattern of A; A dominant
+    or positive definite.  Small panels: rows of a local kernel share few columns.
     """
     return splu(
-        A.tocsc(),
+        A.T,  # the rows of A, compressed, are the columns that SuperLU takes
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         panel_size=4,

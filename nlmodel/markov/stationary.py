@@ -15,13 +15,13 @@ from nlmodel.markov.matrix import (
     DENSE_STATES,
     Matrix,
     Sparse,
-    add_diagonal,
     as_csr,
     as_dense,
     off_diagonal,
     restricted,
     row_sums,
     symmetric_lu,
+    with_diagonal,
 )
 from nlmodel.testing import tolerance
 
@@ -119,16 +119,19 @@ def _solve(moves: Sparse) -> np.ndarray:
 
 
 def _solve_from(moves: Sparse, exits: np.ndarray, k: int) -> np.ndarray:
-    law = factorize(moves, exits, k).solve(np.eye(1, len(exits), k)[0], trans="T")
+    law = factorize(moves, exits, k).solve(np.eye(1, len(exits), k)[0])
     return law / np.sum(np.abs(law))
 
 
 def factorize(moves: Sparse, exits: np.ndarray, k: int) -> Any:
-    """Sparse LU of diag(exits) - moves + exits_k e_k e_k^T, without pivoting, in a symmetric ordering."""
+    """Sparse LU of diag(exits) - moves^T + exits_k e_k e_k^T, without pivoting, in a symmetric ordering.
+
+    The diagonal of `moves` does not count.
+    """
     diagonal = exits.copy()
     diagonal[k] *= 2
     try:
-        return symmetric_lu(add_diagonal(-moves, diagonal))
+        return symmetric_lu(with_diagonal(-moves, diagonal))
     except RuntimeError as error:
         raise ConvergenceError(
             "the chain has no sparse factorisation",

@@ -1,4 +1,4 @@
-"""The symmetric form of a reversible chain, and both ends of its spectrum when it is large and sparse."""
+"""The symmetric form of a reversible chain, and its slowest modes when it is large and sparse."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from nlmodel.errors import ConvergenceError, DomainError, NotReversibleError
 from nlmodel.markov.balance import balance
-from nlmodel.markov.lanczos import smallest_ritz
-from nlmodel.markov.matrix import Matrix, off_diagonal, row_sums, transposed
+from nlmodel.markov.matrix import Matrix, Sparse, exit_sums, transposed, with_diagonal
 from nlmodel.markov.stationary import factorize
 from nlmodel.spectrum.lanczos import first_vector
-
-
-RELATIVE = 1e-14  # of an estimate that overstates the error of most chains
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,38 +52,36 @@ def symmetric_form(A: Matrix) -> SymmetricForm:
         )
     root = np.exp((found.log_measure - np.max(found.log_measure)) / 2)
     half = A.astype(np.float64).sqrt() if issparse(A) else np.sqrt(A.astype(np.float64))
-    matrix = half.multiply(transposed(half)).tocsr() if issparse(A) else half * half.T
-    return SymmetricForm(matrix, row_sums(off_diagonal(A)), root / np.linalg.norm(root), found.components)
+    matrix = _times_transposed(half) if issparse(A) else half * half.T
+    return SymmetricForm(matrix, exit_sums(A), root / np.linalg.norm(root), found.components)
+
+
+def _times_transposed(A: Sparse) -> Sparse:
+    """A_ij A_ji of a matrix whose entries all have an opposite."""
+    return csr_array((A.data * transposed(A).data, A.indices, A.indptr), shape=A.shape)
+
+
+def laplacian(form: SymmetricForm) -> Sparse:
+    """I - S of a sparse form."""
+    return with_diagonal(-form.matrix, form.exits)
 
 
 def pseudo_inverse(form: SymmetricForm) -> Callable[[np.ndarray], np.ndarray]:
     """x -> (I - S)^+ x of a sparse connected form.
 
     I - S + c e_k e_k^T is positive definite, and for b orthogonal to sqrt(pi) its solution solves (I - S) x = b too
-    (multiply by sqrt(pi)^T: x_k = 0).  So there is one factorisation and no shift to choose.
+    (multiply by sqrt(pi)^T: x_k = 0).  So there is one factorisation and no shift to choose; 0 for a single state.
     """
     root = form.root
-    lu = factorize(off_diagonal(form.matrix), form.exits, int(np.argmax(root)))
+    if len(root) == 1:
+        return np.zeros_like
+    lu = factorize(form.matrix, form.exits, int(np.argmax(root)))
 
     def apply(x: np.ndarray) -> np.ndarray:
         y = lu.solve(x - root * (root @ x))
         return y - root * (root @ y)
 
     return apply
-
-
-def slowest_rate(form: SymmetricForm) -> float:
-    """The smallest value 1 - lambda > 0, by Lanczos for the pseudo-inverse of I - S."""
-    inverse = pseudo_inverse(form)
-    found = smallest_ritz(lambda x: -inverse(x), len(form.root), steps=200, relative=RELATIVE)
-    if found.error > RELATIVE * abs(found.value):
-        raise ConvergenceError(
-            "Lanczos stopped before its tolerance",
-            got=f"relative error {found.error / abs(found.value):.1e} after 200 steps",
-            why="many modes decay nearly as slowly as the slowest one",
-            fix="pass P.toarray()",
-        )
-    return -1 / found.value
 
 
 def slowest_modes(form: SymmetricForm, count: int) -> tuple[np.ndarray, np.ndarray]:

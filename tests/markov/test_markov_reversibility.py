@@ -191,16 +191,23 @@ def test_relative_entropy():
     assert_close(np.array(mk.total_variation(p, q)), np.array(0.25))
 
 
+RATES = np.array([[1.0, 2, 3], [2, 4, 5], [3, 5, 6]]) / np.array([[1e-160], [1e-10], [1e160]])
+
+
 @pytest.mark.parametrize(
     "P",
     [
         csr_array(downhill(300, 0.7)),
+        csr_array(downhill(900, 0.3)),
+        csr_array(RATES),
         lazy_cycle(60),
         one_way_ring(60, 0.6),
         csr_array(block_diag([row_normalized(np.ones((3, 3))), lazy_cycle(7), np.ones((1, 1))])),
         csr_array(np.array([[0.5, 0.5], [0.0, 1.0]])),
+        csr_array(np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [1.0, 0.0, 0.0]])),
+        csr_array(np.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])),
     ],
-    ids=["downhill", "cycle", "ring", "three pieces", "one way"],
+    ids=["downhill", "steep", "rates", "cycle", "ring", "three pieces", "one way", "one way up", "one way down"],
 )
 def test_compiled_and_portable_balance_are_one(P, monkeypatch):
     portable = balance(P)
@@ -217,7 +224,7 @@ def test_compiled_and_portable_balance_are_one(P, monkeypatch):
 
 def test_the_compiled_form_sees_one_changed_entry(monkeypatch):
     monkeypatch.setattr("nlmodel.markov.balance.COMPILED_FROM", 0)
-    P = lazy_cycle(60)
-    assert balance(P).holds
-    P.data[1] *= 1 + 1e-9
-    assert not balance(P).holds
+    for P in (lazy_cycle(60), csr_array(RATES)):
+        assert balance(P).holds
+        P.data[1] *= 1 + 1e-9
+        assert not balance(P).holds
