@@ -40,8 +40,13 @@ def entries_held(algorithm: str, affinity: str, how: str, sizes: Sizes, *, stage
     else:
         features = {"associative": 7 if row else 6, "sorted": 13}[algorithm]
         held = B * (both * (max(features * r - C, C) + (C + r) / 8 + 16) + small)
-    tile = 2 * min(M, 256) * min(N, 512) * torch.get_num_threads() if algorithm == "fused" else 0  # of the kernel
-    return SLACK * (held + tile)
+    return SLACK * (held + (_kernel_tiles(M, N) if algorithm == "fused" else 0))
+
+
+def _kernel_tiles(M: int, N: int) -> int:
+    """What torch's fused attention holds on a CPU: two tiles of logits a thread in its backward pass."""
+    rows = 256 if M >= 768 else 64 if M >= 192 else 32
+    return 2 * min(M, rows) * min(N, 512) * torch.get_num_threads()
 
 
 def _tiled(algorithm: str, sizes: Sizes) -> float:
@@ -51,7 +56,7 @@ def _tiled(algorithm: str, sizes: Sizes) -> float:
         r = sizes.averaged
         return B * M * (C + 2 * r) + held * M * (2 * sizes.rows + 10 * r + 4 * C)
     r = min(sizes.averaged, C)
-    return B * M * (n * r + 1) + held * M * (2 * M + n * (C + 8 * r) + 10 * D + C)
+    return B * M * (n * r + 1) + held * M * (2 * M + n * (2 * C + 3 * r) + 10 * D + 2 * C)
 
 
 def _matrices(affinity: str, how: str, times: int, *, stage: bool) -> float:

@@ -4,15 +4,18 @@ Registered as an operator of its own, so that a compiled graph takes it as one n
 Y_n = K V_n - V_n (difference form) or K V_n, and Z_{n+1} = Z_n + h Y_n W_Z^T, backwards
 
     dY_n = h dZ_{n+1} W_Z,   dV_n = K^T dY_n - dY_n,   dZ_n = dZ_{n+1} + dV_n W_g,
-    dK = [dY_0 ... dY_{N-1}] [V_0 ... V_{N-1}]^T,      dS = K * (dK - d 1^T),   d_i = sum_n dY_n,i . (K V_n)_i.
+    dK = [dY_0 ... dY_{N-1}] [V_0 ... V_{N-1}]^T,      dS = K * dK - d * K,     d = the row sums of K * dK.
 
-The gradient of the affinity is one product of inner length N r instead of N sums of M x M matrices, and the row sums
-d of dK * K need no M x M matrix.  Only the Y_n and the row sums of the affinity are kept: K is found again, Z_n and
-V_n follow from the Y_n.  Backwards it is K^T and dS^T that are held, so that most products run along their rows.
+The gradient of the affinity is one product of inner length N r instead of N sums of M x M matrices.  Only the Y_n and
+the row sums of the affinity are kept: K is found again, Z_n and V_n follow from the Y_n.  Backwards it is K^T and dS^T
+that are held, so that most products run along their rows.  What a sub-block adds to its three products with M x M
+matrices is what another one costs: its layers write where the products read, and the gradients of all weights are
+found together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -52,11 +55,12 @@ def softmax_stage(
     Cost     2 B M^2 (D + N r) operations; memory of a few affinities, and of Y where it is kept.
     """
     (B, C, M), (N, _, r) = X.shape, w_z.shape
-    held, weights = images_at_a_time(B, M * M, X.element_size(), X.device.type), step * w_z
+    held = images_at_a_time(B, M * M, X.element_size(), X.device.type)
+    spread, gather = _turned(step * w_z), _turned(w_g)
     out, Y, logs = torch.empty_like(X), *_kept(X, w_z, keep)
-    states, averages, affinities = (X.new_empty(held, M, width) for width in (C, r, M))
+    states, features, averages, affinities = (X.new_empty(held, M, width) for width in (C, r, r, M))
     for part, size in parts(B, held):
-        z, y, K = states[:size].copy_(X[part].mT), averages[:size], affinities[:size]
+        z, v, y, K = states[:size].copy_(X[part].mT), features[:size], averages[:size], affinities[:size]
         left, right = _features(z, embedding, bias, sides)
         torch.bmm(left * (scale * LOG2_E), right.mT, out=K)
         log = softmax_(K)
@@ -66,8 +70,8 @@ def softmax_stage(
             K.diagonal(dim1=-2, dim2=-1).sub_(1.0)
         for n in range(N):
             y = Y[n, part] if keep else y
-            torch.bmm(K, z if w_g is None else z @ w_g[n].mT, out=y)
-            _add(z, y, weights[n].mT)
+            torch.bmm(K, z if w_g is None else _layer(z, gather[n], out=v), out=y)
+            _add(z, y, spread[n])
         out[part] = z.mT
     return out, Y, logs
 
@@ -95,46 +99,50 @@ def softmax_stage_backward(
     """Gradients for X, embedding, bias, w_g and w_z (empty where it is None); formulas at the head of this file."""
     (B, C, M), (N, _, r) = X.shape, w_z.shape
     held, weights = images_at_a_time(B, M * M, X.element_size(), X.device.type), step * w_z
+    spread, gather = _turned(weights), _turned(w_g)
     dX, d_w = torch.empty_like(X), w_z.new_zeros(w_z.shape)
     d_embedding, d_bias, d_g = (X.new_zeros(0 if t is None else t.shape) for t in (embedding, bias, w_g))
     states, features, changes = X.new_empty(N, held, M, C), *(X.new_empty(held, M, N * r) for _ in range(2))
-    affinities, products, gradient = (X.new_empty(held, M, width) for width in (M, M, C))
+    slopes, values = X.new_empty(N + 1, held, M, C), X.new_empty(N, held, M, r)
+    affinities, products = (X.new_empty(held, M, M) for _ in range(2))
     for part, size in parts(B, held):
-        Z, V, dY, KT, H, dz = states[:, :size], *(t[:size] for t in (features, changes, affinities, products, gradient))
-        columns = [slice(n * r, (n + 1) * r) for n in range(N)]
-        Z[0] = X[part].mT
-        for n, at in enumerate(columns):  # forward again, from the averages
-            V[..., at] = Z[n] if w_g is None else Z[n] @ w_g[n].mT
+        V, dY, KT, H = (t[:size] for t in (features, changes, affinities, products))
+        Z, dZ, dv, y = (t.unbind() for t in (states[:, :size], slopes[:, :size], values[:, :size], Y[:, part]))
+        v, dy = V.split(r, -1), dY.split(r, -1)
+        Z[0].copy_(X[part].mT)
+        for n in range(N):  # forward again, from the averages
+            if w_g is None:
+                v[n].copy_(Z[n])
+            else:
+                _layer(Z[n], gather[n], out=v[n])
             if n < N - 1:
-                _add(Z[n + 1].copy_(Z[n]), Y[n, part], weights[n].mT)
+                _add(Z[n + 1].copy_(Z[n]), y[n], spread[n])
         left, right = _features(Z[0], embedding, bias, sides)
         torch.bmm(right * (scale * LOG2_E), left.mT, out=KT).sub_(logs[part].mT).exp2_()
         diagonal = KT.diagonal(dim1=-2, dim2=-1)
         kept = diagonal.clone()
         if difference:
             diagonal.sub_(1.0)
-        dz.copy_(grad[part].mT)
-        for n, at in reversed(list(enumerate(columns))):
-            dy = dz @ weights[n]
-            dv = torch.bmm(KT, dy)
-            dY[..., at] = dy
-            d_w[n] += _gram(dz, Y[n, part])
+        dZ[N].copy_(grad[part].mT)
+        for n in reversed(range(N)):
+            torch.bmm(KT, _layer(dZ[n + 1], weights[n], out=dy[n]), out=dv[n])
             if w_g is None:
-                dz += dv
+                torch.add(dZ[n + 1], dv[n], out=dZ[n])
             else:
-                d_g[n] += _gram(dv, Z[n])
-                _add(dz, dv, w_g[n])
+                _add(dZ[n].copy_(dZ[n + 1]), dv[n], w_g[n])
+        _grams(d_w, slopes[1:, :size], Y[:, part])
+        if w_g is not None:
+            _grams(d_g, values[:, :size], states[:, :size])
         diagonal.copy_(kept)
-        KV = Y[:, part].movedim(0, -2).flatten(-2)
-        d = (dY * (KV + V if difference else KV)).sum(-1)
-        torch.bmm(V, dY.mT, out=H).sub_(d[:, None]).mul_(KT)  # dS^T
-        d_right, d_left = torch.bmm(H, left), torch.bmm(H.mT, right)
+        torch.bmm(V, dY.mT, out=H).mul_(KT)
+        H.addcmul_(KT, H.sum(-2, keepdim=True), value=-1.0)  # dS^T
+        dz, d_right, d_left = dZ[0], torch.bmm(H, left), torch.bmm(right.mT, H).mT
         d_features = (d_left + d_right if sides == 1 else torch.cat([d_left, d_right], -1)) * scale
         if embedding is None:
             dz += d_features
         else:
             _add(dz, d_features, embedding)
-            d_embedding += _gram(d_features, Z[0])
+            _grams(d_embedding[None], d_features[None], states[:1, :size])
             if bias is not None:
                 d_bias += d_features.sum((0, 1))
         dX[part] = dz.mT
@@ -186,11 +194,22 @@ def _kept(X: Tensor, w_z: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     return (X.new_empty(N, B, M, r), X.new_empty(B, M, 1)) if keep else (X.new_empty(0), X.new_empty(0))
 
 
+def _turned(weights: Tensor | None) -> Sequence[Tensor]:
+    """The transposes of stacked weights."""
+    return () if weights is None else weights.mT.unbind()
+
+
+def _layer(z: Tensor, weight: Tensor, out: Tensor) -> Tensor:
+    """out <- z W at all positions."""
+    torch.mm(z.view(-1, z.shape[-1]), weight, out=out.view(-1, out.shape[-1]))
+    return out
+
+
 def _add(z: Tensor, y: Tensor, weight: Tensor) -> None:
     """z <- z + y W at all positions."""
-    z.flatten(0, -2).addmm_(y.flatten(0, -2), weight)
+    z.view(-1, z.shape[-1]).addmm_(y.flatten(0, -2), weight)
 
 
-def _gram(x: Tensor, y: Tensor) -> Tensor:
-    """sum over images and positions of x y^T."""
-    return x.flatten(0, -2).mT @ y.flatten(0, -2)
+def _grams(totals: Tensor, x: Tensor, y: Tensor) -> None:
+    """totals_n <- totals_n + sum over images and positions of x_n y_n^T."""
+    totals.baddbmm_(x.flatten(1, 2).mT, y.flatten(1, 2))
