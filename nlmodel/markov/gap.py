@@ -41,7 +41,7 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
     The eigenvalues of a reversible P are those of the symmetric S_ij = sqrt(P_ij P_ji).  Dense chains, and
     sparse ones of at most 512 states: all eigenvalues of I - S.  Larger sparse chains: Davidson's method on the
     complement of sqrt(pi), with the chain between lumps of neighbouring states as a rough inverse; where it does
-    not converge, Lanczos for the pseudo-inverse of I - S, by one sparse factorisation with a symmetric ordering.
+    not converge, the pseudo-inverse of I - S instead, by one sparse factorisation with a symmetric ordering.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def spectral_gap(P: Any, *, absolute: bool = True) -> SpectralGap:
 
     Returns  `SpectralGap`.
     Raises   NotReversibleError (a DomainError): P is not reversible; the message says what to do.
-             ConvergenceError: Lanczos or the factorisation failed.
+             ConvergenceError: Davidson's method, the factorisation or the bounds on the smallest eigenvalue failed.
     Accuracy absolute error of a few M eps, so a relative one of M eps / gap.  A chain in several pieces has
              gap 0 exactly.
     Cost     O(M^3) dense; sparse about 80 products and the factorisation of the chain between lumps, of 5 to 10

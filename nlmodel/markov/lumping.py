@@ -53,7 +53,7 @@ def lumps(S: Sparse) -> np.ndarray:
     source = row_indices(S)
     moves = np.where(source == S.indices, 0, S.data)
     largest = np.maximum.reduceat(moves, S.indptr[:-1])
-    beside = moves >= STRONG * np.minimum(largest[source], largest[S.indices])
+    beside = moves > STRONG * np.minimum(largest[source], largest[S.indices])
 
     def largest_beside(x: np.ndarray) -> np.ndarray:
         return np.maximum.reduceat(beside * x[S.indices], S.indptr[:-1])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nlmodel.errors import ConvergenceError
-from nlmodel.markov.davidson import smallest_beside
-from nlmodel.markov.lanczos import smallest_ritz
+from nlmodel.markov.davidson import Map, smallest_beside
 from nlmodel.markov.lumping import two_level_inverse
 from nlmodel.markov.matrix import Sparse, transposed
 from nlmodel.markov.symmetric import SymmetricForm, laplacian, pseudo_inverse
@@ -22,14 +21,25 @@ def slowest_rate(P: Sparse, form: SymmetricForm) -> float:
 
     By Davidson's method, beginning with lumps of neighbouring states; where it does not converge, by a factorisation.
     """
+    mode = None
     if np.min(form.root) ** 2 > np.finfo(np.float64).tiny:
-        L, rounding = laplacian(form), tolerance("elementwise", scale=2.0)
-        found, mode = smallest_beside(
-            lambda x: L @ x, two_level_inverse(form), form.root, steps=STEPS, relative=RELATIVE, rounding=rounding
+        mode = slowest_mode(form, two_level_inverse(form))
+    if mode is None:
+        mode = slowest_mode(form, pseudo_inverse(form))
+    if mode is None:
+        raise ConvergenceError(
+            "Davidson's method stopped before its tolerance",
+            got=f"{STEPS} steps",
+            why="many modes decay nearly as slowly as the slowest one",
+            fix="pass P.toarray()",
         )
-        if found.error <= RELATIVE * found.value or found.residual <= rounding:
-            return decay_rate(P, mode)
-    return slowest_rate_by_factors(form)
+    return decay_rate(P, mode)
+
+
+def slowest_mode(form: SymmetricForm, inverse: Map) -> np.ndarray | None:
+    """The unit eigenvector of the smallest value 1 - lambda > 0, by Davidson's method with that inverse of I - S."""
+    L, rounding = laplacian(form), tolerance("elementwise", scale=2.0)
+    return smallest_beside(lambda x: L @ x, inverse, form.root, steps=STEPS, relative=RELATIVE, rounding=rounding)
 
 
 def decay_rate(P: Sparse, u: np.ndarray) -> float:
@@ -37,17 +47,3 @@ def decay_rate(P: Sparse, u: np.ndarray) -> float:
     half = P.astype(np.float64).sqrt()
     flow = half.data * u.repeat(np.diff(P.indptr)) - transposed(half).data * u[P.indices]
     return float(flow @ flow) / 2 / float(u @ u)
-
-
-def slowest_rate_by_factors(form: SymmetricForm) -> float:
-    """The smallest value 1 - lambda > 0, by Lanczos for the pseudo-inverse of I - S."""
-    inverse = pseudo_inverse(form)
-    found = smallest_ritz(lambda x: -inverse(x), len(form.root), steps=STEPS, relative=RELATIVE)
-    if found.error > RELATIVE * abs(found.value):
-        raise ConvergenceError(
-            "Lanczos stopped before its tolerance",
-            got=f"relative error {found.error / abs(found.value):.1e} after {STEPS} steps",
-            why="many modes decay nearly as slowly as the slowest one",
-            fix="pass P.toarray()",
-        )
-    return -1 / found.value

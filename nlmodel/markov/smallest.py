@@ -30,7 +30,7 @@ def smallest_eigenvalue(S: Sparse) -> float:
     Raises   ConvergenceError: the bounds did not meet.
     Cost     40 products and a few factorisations of the pattern of S in a symmetric ordering.
     """
-    upper, doubt, _ = smallest_ritz(lambda x: S @ x, S.shape[0], steps=40)
+    upper, doubt = smallest_ritz(lambda x: S @ x, S.shape[0], steps=40)
     shift = upper - 1.0
     for _ in range(MOST_ROUNDS):
         shift = upper - max(2 * doubt, CERTAINTY / 2)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nlmodel.nn.averages import Dense
+from nlmodel.nn.precision import outside_autocast
 from nlmodel.nn.second_order import gradients
 from nlmodel.nn.sub_blocks import sub_blocks
 from nlmodel.nn.tiles import LOG2_E, images_at_a_time, parts, softmax_
@@ -166,9 +167,10 @@ def _backward(ctx, grad: Tensor | None, *_: Tensor | None):
         return (None,) * 10
     *tensors, Y, logs = ctx.saved_tensors
     settings = ctx.sides, ctx.scale, ctx.step, ctx.difference
-    if torch.is_grad_enabled():  # create_graph=True
-        return *gradients(partial(_definition, *settings), tensors, ctx.needs_input_grad[:5], grad), *(None,) * 5
-    found = softmax_stage_backward(grad, *tensors, Y, logs, *settings)
+    with outside_autocast(grad):
+        if torch.is_grad_enabled():  # create_graph=True
+            return *gradients(partial(_definition, *settings), tensors, ctx.needs_input_grad[:5], grad), *(None,) * 5
+        found = softmax_stage_backward(grad, *tensors, Y, logs, *settings)
     return *(g if t is not None else None for g, t in zip(found, tensors, strict=True)), *(None,) * 5
 
 

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nlmodel.nn.precision import outside_autocast
 from nlmodel.nn.second_order import gradients
 from nlmodel.nn.tiles import LOG2_E, images_at_a_time, parts, rows_at_a_time, softmax_
 
@@ -193,9 +194,10 @@ def _setup_context(ctx, inputs, output) -> None:
 
 def _backward(ctx, grad: Tensor, _: Tensor | None):
     X, w_g, Y, c = ctx.saved_tensors
-    if torch.is_grad_enabled():  # create_graph=True
-        return *gradients(partial(_definition, ctx.scale), (X, w_g), ctx.needs_input_grad[:2], grad), None
-    return *symmetric_average_backward(grad, X, w_g, Y, c, ctx.scale), None
+    with outside_autocast(grad):
+        if torch.is_grad_enabled():  # create_graph=True
+            return *gradients(partial(_definition, ctx.scale), (X, w_g), ctx.needs_input_grad[:2], grad), None
+        return *symmetric_average_backward(grad, X, w_g, Y, c, ctx.scale), None
 
 
 def _definition(scale: float, X: Tensor, w_g: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ import pytest
 from scipy.sparse import csr_array, diags_array, eye_array, kron
 
 import nlmodel.markov as mk
+from nlmodel.errors import ConvergenceError
 from nlmodel.markov.davidson import smallest_beside
 from nlmodel.markov.lumping import DAMPING, STRONG, indicators, lumped, lumps, two_level_inverse
-from nlmodel.markov.slowest import RELATIVE, decay_rate, slowest_rate, slowest_rate_by_factors
-from nlmodel.markov.symmetric import laplacian, symmetric_form
+from nlmodel.markov.slowest import RELATIVE, decay_rate, slowest_mode, slowest_rate
+from nlmodel.markov.symmetric import laplacian, pseudo_inverse, symmetric_form
 from nlmodel.testing import assert_close, tolerance
 from tests.markov.chains import lazy_cycle, row_normalized
 
@@ -86,7 +87,8 @@ def test_the_rate_is_that_of_all_modes_and_of_the_factorisation(chain):
     rate, distances = slowest_rate(P, form), np.linalg.eigvalsh(laplacian(form).toarray())
     allowed = tolerance("solve", n=10)
     assert abs(rate - distances[1]) <= allowed
-    assert abs(rate - slowest_rate_by_factors(form)) <= tolerance("solve", n=P.shape[0])
+    by_factors = decay_rate(P, slowest_mode(form, pseudo_inverse(form)))
+    assert abs(rate - by_factors) <= tolerance("solve", n=P.shape[0])
     assert mk.spectral_gap(P, absolute=False).gap == rate
     others = distances[distances > (1 + 1e-6) * distances[1]]
     assert np.all(np.abs(rate - others) > allowed)  # control: it is none of the others
@@ -100,11 +102,10 @@ def test_lumps_begin_it_so_that_few_steps_are_enough(slow):
 def few_steps(form, rough_inverse, steps=50):
     """Whether Davidson's method converges in so many."""
     L, rounding = laplacian(form), tolerance("elementwise", scale=2.0)
-    found, mode = smallest_beside(
-        lambda x: L @ x, rough_inverse, form.root, steps=steps, relative=RELATIVE, rounding=rounding
-    )
-    assert_close(np.array([mode @ mode, mode @ form.root]), np.array([1.0, 0.0]), "solve", n=steps)
-    return found.error <= RELATIVE * found.value or found.residual <= rounding
+    mode = smallest_beside(lambda x: L @ x, rough_inverse, form.root, steps=steps, relative=RELATIVE, rounding=rounding)
+    if mode is not None:
+        assert_close(np.array([mode @ mode, mode @ form.root]), np.array([1.0, 0.0]), "solve", n=steps)
+    return mode is not None
 
 
 def test_the_rough_inverse_is_symmetric_and_definite_and_knows_the_law(chain):
@@ -173,7 +174,53 @@ def test_a_law_below_the_smallest_float_is_left_to_the_factorisation():
 def test_what_does_not_converge_is_left_to_the_factorisation(monkeypatch):
     P = CHAINS["grid"]
     form = symmetric_form(P)
-    expected = slowest_rate_by_factors(form)
+    expected = decay_rate(P, slowest_mode(form, pseudo_inverse(form)))
     monkeypatch.setattr("nlmodel.markov.slowest.two_level_inverse", lambda form: lambda x: x)
     monkeypatch.setattr("nlmodel.markov.slowest.STEPS", 30)
+    assert slowest_mode(form, lambda x: x) is None
     assert slowest_rate(P, form) == expected
+    monkeypatch.setattr("nlmodel.markov.slowest.pseudo_inverse", lambda form: lambda x: x)
+    with pytest.raises(ConvergenceError, match="toarray"):  # control
+        slowest_rate(P, form)
+
+
+@pytest.mark.parametrize("apart", [1e-4, 2e-8, 1e-9])
+def test_of_two_close_modes_it_is_the_slower_one(apart):
+    P = mk.check_transition_matrix(grid(26, 1 + apart))
+    form = symmetric_form(P)
+    distances = np.linalg.eigvalsh(laplacian(form).toarray())
+    assert abs(slowest_rate(P, form) - distances[1]) <= tolerance("solve", n=10)
+    assert distances[2] - distances[1] > tolerance("solve", n=10)  # control: between them it would be seen
+
+
+@pytest.mark.parametrize("across", [1e-8, 1e-13, 1e-16, 1e-20])
+def test_two_cliques_that_are_nearly_apart(across):
+    W = np.kron(np.eye(2), np.ones((300, 300)))
+    W[299, 300] = W[300, 299] = across
+    P = mk.check_transition_matrix(row_normalized(csr_array(W)))
+    form = symmetric_form(P)
+    expected = decay_rate(P, np.repeat([1.0, -1.0], 300))
+    assert abs(slowest_rate(P, form) / expected - 1) < 1e-4
+    assert abs(slowest_rate(CHAINS["complete"], symmetric_form(CHAINS["complete"])) / expected - 1) > 1  # control
+
+
+@pytest.mark.parametrize("rate", [1e-100, 1e-200, 1e-300])
+def test_a_state_that_is_hardly_left(rate):
+    P = row_normalized(line(600)).tolil()
+    P[0, 0], P[0, 1], P[1, 0] = 1.0, rate, rate
+    P[1, 1] += 1 - P[[1], :].sum()
+    P = mk.check_transition_matrix(csr_array(P))
+    assert 0 <= slowest_rate(P, symmetric_form(P)) <= tolerance("elementwise")
+    assert mk.spectral_gap(row_normalized(line(600)), absolute=False).gap > tolerance("solve")  # control
+
+
+def test_lumps_of_the_smallest_numbers():
+    assert np.array_equal(lumps(csr_array(np.array([[1.0, 5e-324], [5e-324, 1.0]]))), [0, 0])
+
+
+def test_a_chain_in_float32_is_reversible_to_its_rounding_and_left_to_no_factorisation(monkeypatch):
+    P = mk.check_transition_matrix(csr_array(two_wells(26, 0.1).astype(np.float32)))
+    form = symmetric_form(P)
+    monkeypatch.setattr("nlmodel.markov.slowest.pseudo_inverse", None)
+    exact = np.linalg.eigvalsh(laplacian(form).toarray())[1]
+    assert abs(slowest_rate(P, form) - exact) <= tolerance("solve", np.float32)

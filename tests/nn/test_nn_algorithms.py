@@ -1,5 +1,7 @@
 """Every fast algorithm against the definition: values, gradients, second derivatives, memory and operations."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -9,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nlmodel.nn.averages import Associative, Dense, PrefixSums, Sorted
 from nlmodel.nn.definition import product_sizes, reciprocal
 from nlmodel.nn.second_order import twice_differentiable
-from nlmodel.nn.symmetric import Factor
+from nlmodel.nn.shared import softmax_stage
+from nlmodel.nn.symmetric import Factor, symmetric_average
 from nlmodel.testing import assert_close
 from tests.nn.nn_cases import (
     BLOCKS,
@@ -140,6 +143,28 @@ def test_symmetric_averages_of_a_batch_in_parts(monkeypatch):
     monkeypatch.setattr("nlmodel.nn.symmetric.images_at_a_time", lambda *_: 2)  # 2, 2 and 1
     for ours, theirs in zip(value_and_gradients(module, x), together, strict=True):
         assert_close(ours, theirs, "reduction", n=64, scale=1.0 + float(theirs.abs().max()))
+
+
+OPERATORS = {
+    "shared": lambda X, w: softmax_stage(X, None, None, w, w.mT, 1, 0.5, 0.7, True, True)[0],
+    "symmetric": lambda X, w: symmetric_average(X, w[0], 0.5)[0],
+}
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_backward_pass_within_autocast_is_the_one_without(operator, again, monkeypatch):
+    X, w = features(2, 4, 6).float().requires_grad_(), features(2, 3, 4).float().requires_grad_()
+
+    def gradients(autocast):
+        loss = OPERATORS[operator](X, w).square().sum()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            return torch.cat([g.flatten() for g in torch.autograd.grad(loss, (X, w), create_graph=again)])
+
+    assert torch.equal(gradients(True), gradients(False))
+    monkeypatch.setattr(f"nlmodel.nn.{operator}.outside_autocast", lambda x: nullcontext())  # control
+    with pytest.raises((RuntimeError, AssertionError)):
+        assert torch.equal(gradients(True), gradients(False))
 
 
 def test_the_guard_of_vanishing_row_sums_is_one_for_all_algorithms():
