@@ -127,7 +127,7 @@ class NonlocalOperator(Described, LinearMap):
         alpha: float = 1.0,
         dtype: Any = np.float64,
     ) -> NonlocalOperator:
-        """On a uniform grid, by FFT; fields have M = prod(shape) rows in C order.
+        """On a uniform grid, by FFT or a short stencil; fields have M = prod(shape) rows in C order.
 
         Parameters
         ----------

@@ -17,6 +17,7 @@ from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.cells_portable import CHUNKS, PAIRS_PER_CHUNK
 from nlmodel.operators.dense import DenseAffinity
 from nlmodel.operators.grid import GridAffinity
+from nlmodel.operators.grid_stencil import BOX_BYTES
 from nlmodel.operators.linear_map import LinearMap
 from nlmodel.operators.lowrank import LowRankAffinity
 from nlmodel.operators.nufft import NufftAffinity
@@ -188,6 +189,10 @@ def _(K: StreamedAffinity, columns: int) -> tuple[int, int, str]:
 
 @_work.register
 def _(K: GridAffinity, columns: int) -> tuple[int, int, str]:
+    if K.stencil is not None and K.direct(columns) is not None:
+        operations = K.stencil.operations
+        reason = f"{operations} sums and products a position"
+        return 2 * _field(K, columns) + BOX_BYTES * cores(), 2 * operations * K.shape[-1] * columns, reason
     padded, number = int(np.prod(K.padded)), _number(K.dtype)
     transforms = int(5 * padded * np.log2(max(padded, 2))) * columns
     return 2 * (_field(K, columns) + padded * number * columns), transforms, f"transforms of {K.padded}"
