@@ -14,6 +14,7 @@ import numpy as np
 from nlmodel._jit import compiled
 from nlmodel.kernels import ExpDot, Exponential, Gaussian, Kernel, RadialKernel, TopHat, TruncatedGaussian
 from nlmodel.operators.threads import cores, every, in_order
+from nlmodel.operators.tiles import Tiles, tiles_of
 
 
 Add = Callable[[int, int, int, int, np.ndarray, np.ndarray], None]
@@ -22,7 +23,7 @@ Fill = Callable[[int, int, np.ndarray], None]
 PAIRS_FROM = 512  # positions; below, a tile or two have the product before compiled loops are loaded
 FEW = 8  # columns that the compiled loops take on themselves; more go through matrix products
 STRIP, PANEL = 512, 2048  # rows and columns of the tile in those: 4 or 8 MiB
-TILE = 256  # rows and columns of those of NumPy, which stay in the cache of a core with their temporaries
+TILE = 384  # rows and columns of those of NumPy: larger ones leave the caches, smaller ones are many calls
 WIDE = 16  # features from which a matrix product finds the distances
 GROWTH = 8.0  # what the expanded square may add to the error of a distance, in terms of that of the exponent
 LARGEST = 8 * STRIP  # positions in a part
@@ -112,7 +113,7 @@ def product(kernel: Kernel, X: np.ndarray, Z: np.ndarray, left: np.ndarray, righ
     if loops is not None and profile is not None:
         totals = profile.constant * _of_profile(loops, profile, X, V)
     elif kernel.symmetric and (type(kernel) is Gaussian or not kernel.exponential):
-        totals = _every_pair(_of_tiles(kernel, X, V), V.shape)
+        totals = _every_pair(_of_tiles(tiles_of(kernel, X), V), V.shape)
     else:
         return None
     return np.exp(left + top)[:, None] * totals
@@ -133,15 +134,15 @@ def _of_profile(loops: ModuleType, profile: Profile, X: np.ndarray, V: np.ndarra
     return _every_pair(add, V.shape)
 
 
-def _of_tiles(kernel: Kernel, X: np.ndarray, V: np.ndarray) -> Add:
-    """The same from the kernel's own definition."""
+def _of_tiles(evaluate: Tiles, V: np.ndarray) -> Add:
+    """The same from tiles in NumPy."""
 
     def add(i0: int, i1: int, j0: int, j1: int, rows: np.ndarray, columns: np.ndarray) -> None:
         for i in range(i0, i1, TILE):
             here = slice(i, min(i + TILE, i1))
             for j in range(i if i0 == j0 else j0, j1, TILE):
                 there = slice(j, min(j + TILE, j1))
-                tile = kernel.evaluate(X[here], X[there])
+                tile = evaluate(here, there)
                 rows[i - i0 : here.stop - i0] += tile @ V[there]
                 if i != j:
                     columns[j - j0 : there.stop - j0] += tile.T @ V[here]
