@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from nlmodel.images import PatchWeights, nonlocal_means, picture
 from nlmodel.kernels import Gaussian, TruncatedGaussian
@@ -109,10 +109,8 @@ def exponent(found: Mapping[int, float]) -> float:
 
 def draw(costs: Mapping[str, Mapping[int, float]], path: Path) -> None:
     """Save the picture."""
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axis = figure.subplots()
     for name, found in costs.items():
         axis.loglog(list(found), list(found.values()), "o-", label=f"{name}, M$^{{{exponent(found):.2f}}}$")
     axis.set_xlabel("points M")

@@ -6,8 +6,8 @@ usage: nonlocal_means.py [--out FILE] [--size N]
 import argparse
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 import nlmodel as nl
 from nlmodel.images import PatchWeights, nonlocal_means, patch_operator, picture
@@ -59,10 +59,8 @@ def main() -> None:
 
 def draw(pictures: dict[str, np.ndarray], shape: tuple[int, ...], path: Path) -> None:
     """Save the pictures in two rows."""
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(10.5, 7.4), layout="constrained")
+    figure = Figure(figsize=(10.5, 7.4), layout="constrained")
+    axes = figure.subplots(2, 3)
     for axis, (title, values) in zip(axes.flat, pictures.items(), strict=True):
         axis.imshow(values.reshape(shape), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(title, fontsize=9)

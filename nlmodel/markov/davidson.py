@@ -26,7 +26,7 @@ def smallest_beside(
     vector between the two, hence also residual <= size rounding, which bounds the error in every case.
     """
     size = len(kernel)
-    basis, images, H = np.empty((steps + 1, size)), np.empty((steps, size)), np.empty((steps, steps))
+    basis, images, H = np.empty((steps + 1, size)), np.empty((steps, size)), np.zeros((steps, steps))
     basis[0] = kernel
     v = rough_inverse(first_vector(size))
     for k in range(steps):
