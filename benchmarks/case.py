@@ -61,8 +61,7 @@ class Contestant:
     build : makes it; contestants that must agree get the same weights and data from the same setting.
     same_as : the contestant with whose values its own must agree, or None.
     within : how closely, relative to the largest value; None is what the precision allows.
-    compiles : whether its first call at full size compiles or prepares what stays, so that only a second one shows its
-        memory.
+    compiles : whether its first call at full size compiles, so that only a second one shows its memory.
     """
 
     name: str

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--threads", type=int, metavar="N", help="default: as many as torch takes")
     line.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     line.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="default out/benchmarks")
-    line.add_argument("--keep", action="store_true", help="also write benchmarks/results/<group>-<machine>.json")
+    line.add_argument("--keep", action="store_true", help="also write benchmarks/results/<workload>-<machine>.json")
     line.add_argument("--no-memory", action="store_true", help="neither memory nor cold starts")
     line.add_argument("--quick", action="store_true", help="tiny sizes: does all run and agree? judges no figure")
     return line
@@ -73,6 +73,9 @@ def main(
     except NlmodelError as error:
         print(error, file=sys.stderr)
         return 2
+    names = {workload.name.casefold() for workload in chosen}
+    if options.keep and any(word.casefold() not in names for word in options.only):
+        line.error("--keep keeps whole workloads: name them in --only, not cases of them")
     return show(chosen) if options.list else run(chosen, options, clock or clock_of(options.device))
 
 

@@ -43,6 +43,7 @@ def contents(
                 "bounds": dict(a.bounds),
             }
             for a in record.agreements
+            if any(a.case == case.name for w in chosen for case in w.cases)
         ],
         "figures": [
             {
@@ -58,6 +59,7 @@ def contents(
                 "goal_reached": v.reaches_goal,
             }
             for v in verdicts
+            if any(v.figure in w.figures for w in chosen)
         ],
     }
 
@@ -69,14 +71,18 @@ def write(
     record: Record,
     verdicts: Sequence[Verdict],
 ) -> list[Path]:
-    """Write the files and return their paths."""
-    text = json.dumps(contents(facts, chosen, record, verdicts), indent=1, allow_nan=False) + "\n"
+    """Write the files and return their paths; kept results by workload, each with the facts of its own day."""
+
+    def text(which: Sequence[Workload]) -> str:
+        return json.dumps(contents(facts, which, record, verdicts), indent=1, allow_nan=False) + "\n"
+
     pages = {
-        options.out / f"{options.group}.json": text,
+        options.out / f"{options.group}.json": text(chosen),
         options.out / f"{options.group}.md": tables.markdown(facts, chosen, record, verdicts),
     }
-    if options.keep:
-        pages[RESULTS / f"{options.group}-{machine.name_of(facts)}.json"] = text
+    for workload in chosen if options.keep else ():
+        name = f"{workload.name} {machine.name_of(facts)}".replace(" ", "-")
+        pages[RESULTS / f"{name}.json"] = text([workload])
     for path, page in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")

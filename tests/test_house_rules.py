@@ -19,6 +19,7 @@ HEAVY = (
     "matplotlib",
     "sympy",
     "scipy.optimize",
+    "scipy.spatial",
     "rich",
     "jinja2",
     "mpmath",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from nlmodel._arrays import Array, dtype_eps, namespace
 
@@ -21,6 +20,8 @@ def squared_distances(X: Array, Y: Array) -> Array:
     Cost     O(M N D) time, O(M N) memory; autograd keeps the D differences.
     """
     if all(isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype == np.float64 for x in (X, Y)):
+        from scipy.spatial.distance import cdist  # a sixth of the time that `import nlmodel` takes
+
         return cdist(X, Y, "sqeuclidean")  # pyright: ignore[reportArgumentType]
     total = _outer_difference(X[..., 0], Y[..., 0]) ** 2
     for c in range(1, X.shape[-1]):
@@ -30,15 +31,24 @@ def squared_distances(X: Array, Y: Array) -> Array:
 
 def gaussian_factor(scale: float, eps: float) -> float | None:
     """-1 / (2 scale^2), or None where it is no normal number in the precision of that eps."""
-    limits = np.finfo(np.float64 if eps < 1e-10 else np.float32)
+    smallest, largest = _normal_numbers(eps)
     factor = -0.5 / scale / scale if scale > 1e-150 else -np.inf
-    return factor if limits.tiny <= -factor <= limits.max else None
+    return factor if smallest <= -factor <= largest else None
 
 
 def gaussian_exponent(square: Array, scale: float) -> Array:
-    """-square / (2 scale^2): by one product where its factor is a normal number, else by two quotients."""
-    factor = gaussian_factor(scale, dtype_eps(square.dtype))
-    return -square / scale / (2.0 * scale) if factor is None else square * factor
+    """-square / (2 scale^2): by one product where its factor is a normal number, else by two quotients.
+
+    A scale that is no normal number counts as the nearest one: omega is 1 at coincident points and 0 at others, or 1.
+    """
+    eps = dtype_eps(square.dtype)
+    factor = gaussian_factor(scale, eps)
+    if factor is not None:
+        return square * factor
+    smallest, largest = _normal_numbers(eps)
+    scale = min(max(scale, smallest), largest / 4)
+    with np.errstate(over="ignore"):  # exp(-inf) is the answer there
+        return -square / scale / (2.0 * scale)
 
 
 def safe_sqrt(square: Array) -> Array:
@@ -47,6 +57,11 @@ def safe_sqrt(square: Array) -> Array:
     positive = square > 0
     root = xp.sqrt(xp.where(positive, square, xp.ones_like(square)))
     return xp.where(positive, root, xp.zeros_like(square))
+
+
+def _normal_numbers(eps: float) -> tuple[float, float]:
+    limits = np.finfo(np.float64 if eps < 1e-10 else np.float32)
+    return float(limits.tiny), float(limits.max)
 
 
 def _outer_difference(x: Array, y: Array) -> Array:

@@ -33,5 +33,5 @@ def softmax_(logits: Tensor) -> Tensor:
     """Logits to base 2 become, in place, the softmax of their rows; returns log2 of the row sums."""
     top = logits.amax(-1, keepdim=True)
     total = logits.sub_(top).exp2_().sum(-1, keepdim=True)
-    logits.mul_(total.reciprocal())  # a division costs three times as much
+    logits.mul_(total.reciprocal())  # quotients cost more
     return total.log2_().add_(top)

@@ -23,12 +23,11 @@ import scipy.fft
 import scipy.fftpack
 
 from nlmodel.operators.grid_columns import Copies, copies
-from nlmodel.operators.threads import cores, every
+from nlmodel.operators.threads import BLOCKS_PER_CORE, cores, every
 
 
 TILE_BYTES = 2**20  # so that a tile of columns of 4096 is 16 wide: whole cache lines of each row
 APART = 8  # numbers between two columns of a tile, as those a power of two apart share too few places in the caches
-TILES_PER_CORE = 4  # so that one that is held up does not make the others wait long
 SERIAL_BYTES = 2**19  # below, starting threads takes longer
 
 Tile: TypeAlias = tuple[slice, ...]
@@ -64,7 +63,7 @@ class Convolution:
         spectrum = result if fits else self._borrowed((batch, channels, n1, p2, p3))
         waves, large = (p3 - 1) // 2, spectrum.nbytes >= SERIAL_BYTES
         threads, move = cores() if large else 1, copies(large=large)
-        parts = TILES_PER_CORE * threads if large else 1
+        parts = BLOCKS_PER_CORE * threads if large else 1
         slab = (p2 + APART if p2 > 1 else 1) * p3 * dtype.itemsize
         column = 2 * (p1 + APART) * dtype.itemsize
         slabs = tiles((batch, n1, channels), slab, parts)

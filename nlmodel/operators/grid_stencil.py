@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from nlmodel.operators.threads import cores, every
+from nlmodel._jit import compiled
+from nlmodel.operators.threads import BLOCKS_PER_CORE, cores, every
 
 
 MOST_OPERATIONS = 192  # a position; above, transforms of a large grid take less time
@@ -21,7 +22,6 @@ FROM_BYTES = 2**19  # of the fields; below, transforms are done before the threa
 FIELD_BYTES = 2**15  # of each; below, transforms of many at once are done before one call a field
 BOX_BYTES = 2**20  # of a box and its surroundings
 SHORTEST = 8  # side of a box in positions
-BOXES_PER_CORE = 4  # so that one that is held up does not make the others wait long
 
 Box: TypeAlias = tuple[int, ...]
 
@@ -47,6 +47,11 @@ class Stencil:
     taps: np.ndarray
     weights: np.ndarray
     periodic: bool
+
+    @property
+    def loops(self) -> ModuleType | None:
+        """What `apply` needs, None without numba."""
+        return compiled("operators.grid_stencil_compiled")
 
     @property
     def operations(self) -> int:
@@ -82,13 +87,13 @@ class Stencil:
 
     def apply(
         self,
-        loops: ModuleType,
         source: np.ndarray,
         left: np.ndarray | None,
         right: np.ndarray | None,
         rate: np.ndarray | None,
     ) -> np.ndarray:
         """diag(left) T diag(right) - diag(rate) on fields (B, C, n_1, n_2, n_3) in any order in memory; contiguous."""
+        loops: Any = self.loops
         result = np.empty(source.shape, self.weights.dtype)
         none, ones = np.empty((1, 1, 0), result.dtype), np.ones(len(self.lines), result.dtype)
         right, left, rate = (none if v is None else v for v in (right, left, rate))
@@ -119,7 +124,7 @@ def boxes(grid: tuple[int, ...], reach: tuple[int, ...], itemsize: int, fields: 
     def too_large() -> bool:
         surrounded = np.prod([s + 2 * r for s, r in zip(sides, reach, strict=True)]) * itemsize
         count = np.prod([-(-n // s) for n, s in zip(grid, sides, strict=True)])
-        return bool(surrounded > BOX_BYTES or count * fields < BOXES_PER_CORE * cores())
+        return bool(surrounded > BOX_BYTES or count * fields < BLOCKS_PER_CORE * cores())
 
     while too_large() and max(sides) > SHORTEST:
         longest = int(np.argmax(sides[:2])) if max(sides[:2]) > SHORTEST else 2

@@ -189,8 +189,8 @@ def _(K: StreamedAffinity, columns: int) -> tuple[int, int, str]:
 
 @_work.register
 def _(K: GridAffinity, columns: int) -> tuple[int, int, str]:
-    if K.stencil is not None and K.direct(columns) is not None:
-        operations = K.stencil.operations
+    if (stencil := K.direct(columns)) is not None:
+        operations = stencil.operations
         reason = f"{operations} sums and products a position"
         return 2 * _field(K, columns) + BOX_BYTES * cores(), 2 * operations * K.shape[-1] * columns, reason
     padded, number = int(np.prod(K.padded)), _number(K.dtype)

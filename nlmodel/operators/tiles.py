@@ -41,11 +41,12 @@ def single_precision_tiles(kernel: Gaussian, X: np.ndarray) -> Tiles | None:
 
         -|x - y|^2 / 2 scale^2 = (2 u, -|u|^2, 1) . (v, 1, -|v|^2),   u = (x - mean) / (scale sqrt 2), v alike
 
-    None for other points, and for those so far apart that the expanded square would cost digits of the result.
+    None for other points, for those so far apart that the expanded square would cost digits of the result, and where
+    the factor of the square has no digits left.
 
     Accuracy absolute error of an exponent <= eps of single precision / 8, beside that of its rounding.
     """
-    if X.dtype != np.float32:
+    if X.dtype != np.float32 or gaussian_factor(kernel.scale, float(np.finfo(np.float64).eps)) is None:
         return None
     u = (X - np.mean(X, axis=0, dtype=np.float64)) / kernel.scale * np.sqrt(0.5)
     squares = np.sum(u * u, axis=1)

@@ -1,12 +1,14 @@
 """The files: what the JSON and the Markdown page hold."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import export
 from benchmarks.case import Contestant
 from benchmarks.cli import main
+from benchmarks.figures import timed
 from benchmarks.peers import installed
 from tests.benchmarks.bench_cases import RACE, Ticking, absent, contestant, workload
 
@@ -78,10 +80,33 @@ def test_values_that_are_not_finite_stay_out_of_the_json(written):
     assert not data["agreements"][0]["holds"]
 
 
-def test_results_are_kept_under_the_name_of_the_machine(written, tmp_path):
-    written(contestant("ours", 0.25), contestant("peer", 1.0))
+def test_results_are_kept_by_workload_and_machine(written, tmp_path):
+    written(contestant("ours", 0.25, same_as="peer"), contestant("peer", 1.0))
     assert not (tmp_path / "results").exists()
-    written(contestant("ours", 0.25), contestant("peer", 1.0), words=["--keep"])
+    data, _, _ = written(contestant("ours", 0.25, same_as="peer"), contestant("peer", 1.0), words=["--keep"])
     (kept,) = (tmp_path / "results").iterdir()
-    assert kept.read_text(encoding="utf-8") == (tmp_path / "nn.json").read_text(encoding="utf-8")
-    assert kept.name.startswith("nn-")
+    assert json.loads(kept.read_text(encoding="utf-8")) == data
+    assert kept.name.startswith("W0-")
+
+
+def test_of_two_workloads_each_is_kept_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "RESULTS", tmp_path / "results")
+    first = workload(contestant("ours", 0.25, same_as="peer"), contestant("peer", 1.0))
+    second = workload(contestant("ours", 0.75, same_as="peer"), contestant("peer", 1.0))
+    case = replace(second.cases[0], name="W00 race")
+    second = replace(second, name="W00", cases=(case,), figures=(timed(case.name, "forward", "ours", "peer", 0.9),))
+    main(["nn", "--no-memory", "--keep", "--out", str(tmp_path)], [first, second], Ticking())
+    pages = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((tmp_path / "results").iterdir())]
+    assert [case["workload"] for page in pages for case in page["cases"]] == ["W0", "W00"]
+    assert [figure["ratio"] for page in pages for figure in page["figures"]] == [0.25, 0.75]
+    assert [{a["case"] for a in page["agreements"]} for page in pages] == [{RACE}, {"W00 race"}]
+
+
+def test_a_part_of_a_workload_is_not_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export, "RESULTS", tmp_path / "results")
+    words = ["scale", "--keep", "--only", "W4 1024", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        main(words, clock=Ticking())
+    assert "whole workloads" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main(["scale", "--list", "--keep", "--only", "W4"]) == 0  # control: a whole one is

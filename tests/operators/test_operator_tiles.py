@@ -62,6 +62,29 @@ def test_points_far_apart_and_those_in_double_precision_take_the_definition(rng)
     assert single_precision_tiles(Gaussian(1.0), points(rng).astype(np.float64)) is None
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e-30, 1e30, 1e160, 1e200])
+def test_scales_beyond_all_numbers_are_those_of_the_definition(scale, rng):
+    X, kernel = points(rng), Gaussian(scale)
+    tile = tiles_of(kernel, X)(*WHOLE)
+    assert tile.dtype == np.float32
+    assert_close(tile, kernel.evaluate(X, X), "exact")
+    assert np.max(np.abs(tile - Gaussian(1.0).evaluate(X, X))) > 0.5  # control: another scale
+
+
+@pytest.mark.parametrize("storage", ["dense", "streamed"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("loops", ["compiled", "portable"])
+def test_scales_beyond_all_numbers_leave_a_field_or_its_mean(storage, dtype, loops, monkeypatch, rng):
+    if loops == "portable":
+        monkeypatch.setattr(compiled, "compiled", lambda name: None)
+    X, Z = points(rng, 300).astype(dtype), rng.standard_normal((300, 2)).astype(dtype)
+    mean = np.broadcast_to(np.mean(Z, axis=0), Z.shape)
+    for scale in (1e-310, 1e-200, 1e-160, 1e-44, 1e-30, 1e30, 1e200):
+        op = NonlocalOperator.from_points(X, Gaussian(scale), storage=storage)
+        assert_close(op.average(Z), Z if scale < 1 else mean, "reduction", n=300)
+    assert np.max(np.abs(mean - Z)) > 0.5  # control: they are not the same
+
+
 def test_the_portable_product_of_far_points_is_right_too(monkeypatch, rng):
     monkeypatch.setattr(compiled, "compiled", lambda name: None)
     for offset in (0.0, 3e5):
