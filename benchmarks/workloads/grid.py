@@ -48,8 +48,12 @@ def ours(setting: Setting, shape: tuple[int, ...], reach: int) -> Built:
     """L Z, checked as every call is; prepared like the symbols of the others."""
     op, Z = grid(setting, shape, reach)
     v = Z.reshape(-1)
-    op @ v
-    return built({"product": lambda: (op @ v).reshape(Z.shape)})
+
+    def product() -> np.ndarray:
+        return (op @ v).reshape(Z.shape)
+
+    product()
+    return built({"product": product})
 
 
 def scipys(setting: Setting, shape: tuple[int, ...], reach: int) -> Built:
@@ -93,9 +97,9 @@ def case(shape: tuple[int, ...], precision: str, reach: int = NEAR) -> Case:
     work = by_transforms if few is None else Work(2 * few * M, 2 * M * words, precision=precision)
     far = "" if reach == NEAR else f", horizon {reach}"
 
-    def contestant(name: str, build: Any, **more: Any) -> Contestant:
+    def contestant(name: str, build: Any) -> Contestant:
         same_as = None if name == "scipy.fft" else "scipy.fft"
-        return Contestant(name, partial(build, shape=shape, reach=reach), same_as=same_as, **more)
+        return Contestant(name, partial(build, shape=shape, reach=reach), same_as=same_as)
 
     return Case(
         f"W4 {' x '.join(map(str, shape))}, {precision}{far}",

@@ -16,6 +16,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 
+PATIENCE = 20_000  # looks at a counter, each of some ten nanoseconds, before others get the core
 ONE, FOUR, EIGHT, SIXTEEN = map(np.uint64, (1, 4, 8, 16))
 FUSED = {"contract"}  # a product and a sum in one instruction; nothing else may move
 
@@ -134,9 +135,9 @@ def sort(Z, order, right, X, first, last):
 @njit(nogil=True, cache=True)
 def restore(X, place, left, rate, Z, Y, first, last):
     """Y[i] = left[i] X[place[i]] - rate[i] Z[i] for i from `first` to `last`."""
-    plain, bare = len(left) == 0, len(rate) == 0
+    straight, plain, bare = len(place) == 0, len(left) == 0, len(rate) == 0
     for i in range(first, last):
-        a = np.uint64(place[i])
+        a = np.uint64(i) if straight else np.uint64(place[i])
         f = X.dtype.type(1) if plain else left[i]
         for c in range(X.shape[1]):
             Y[i, c] = f * X[a, c] if bare else f * X[a, c] - rate[i] * Z[i, c]
@@ -169,24 +170,64 @@ def block(indptr, indices, data, X, left, rate, Z, Y, first, last):
                 Y[a, c] = f * sums[c] - rate[a] * Z[a, c]
 
 
-@njit(nogil=True, cache=True, fastmath=FUSED)
-def recur_vector(indptr, indices, data, factors, x, y, total, theta, first, last):
-    """y[a] <- factors[a] sum_b data_ab x[b] - y[a], total[a] += theta y[a] for a from `first` to `last`."""
-    for a in range(np.uint64(first), np.uint64(last)):
-        found = sum_entries(indices, data, x, np.uint64(indptr[a]), np.uint64(indptr[a + ONE]))
-        new = factors[a] * found - y[a]
-        y[a] = new
-        total[a] += theta * new
+@intrinsic
+def raise_by(context: Any, counters: Any, place: Any = None, amount: Any = None) -> Any:
+    """counters[place] += amount by one thread at a time, seen by all in the same order; returns what it was before."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = target.make_array(signature.args[0])(target, builder, values[0])
+        return builder.atomic_rmw("add", builder.gep(array.data, [values[1]]), values[2], "seq_cst")
+
+    return types.int64(counters, types.int64, types.int64), generate
 
 
 @njit(nogil=True, cache=True, fastmath=FUSED)
-def recur_block(indptr, indices, data, factors, X, Y, total, theta, first, last):
-    """The same of several columns."""
-    columns = X.shape[1]
-    sums = np.empty(columns, X.dtype)
-    for a in range(np.uint64(first), np.uint64(last)):
-        sum_row(indices, data, X, np.uint64(indptr[a]), np.uint64(indptr[a + ONE]), sums)
-        for c in range(columns):
-            new = factors[a] * sums[c] - Y[a, c]
-            Y[a, c] = new
-            total[a, c] += theta * new
+def recur_rows(indptr, indices, data, factors, scale, X, Y, total, theta, first, last):
+    """Y[a] <- scale factors[a] sum_b data_ab X[b] - Y[a], total[a] += theta Y[a] for a from `first` to `last`."""
+    if X.ndim == 1:
+        for a in range(first, last):
+            found = sum_entries(indices, data, X, np.uint64(indptr[a]), np.uint64(indptr[a + ONE]))
+            new = scale * factors[a] * found - Y[a]
+            Y[a] = new
+            total[a] += theta * new
+    else:
+        columns = X.shape[1]
+        sums = np.empty(columns, X.dtype)
+        for a in range(first, last):
+            sum_row(indices, data, X, np.uint64(indptr[a]), np.uint64(indptr[a + ONE]), sums)
+            for c in range(columns):
+                new = scale * factors[a] * sums[c] - Y[a, c]
+                Y[a, c] = new
+                total[a, c] += theta * new
+
+
+@njit(nogil=True, cache=True, fastmath=FUSED)
+def recur(indptr, indices, data, factors, U, newer, total, theta, bounds, counters, turn):
+    """All steps U_{k+1} <- 2 factors A U_k - U_{k-1}, total += theta_{k+1} U_{k+1}, k = 0, 1, ..., shared by threads.
+
+    The turns are the ranges of rows of the first step, then those of the second: threads take them in this order, and
+    begin one when all of the step before are done, so that whoever waits, waits for a thread that is at work.
+
+    bounds : (P + 1,), the ranges;  counters : (2,) int64, turns taken and turns done, 0 at first.
+    turn : the one that the thread has taken already, or -1.
+
+    Returns  -1 when all turns are taken, or the turn that has waited for long.
+    """
+    ranges = len(bounds) - 1
+    while True:
+        if turn < 0:
+            turn = raise_by(counters, 0, 1)
+        k, part = turn // ranges, turn % ranges
+        if k >= len(theta):
+            return -1
+        patience = PATIENCE
+        while raise_by(counters, 1, 0) < k * ranges:
+            patience -= 1
+            if patience == 0:
+                return turn
+        x, y = (U, newer) if k % 2 == 0 else (newer, U)
+        scale = U.dtype.type(1 if k == 0 else 2)
+        first, last = np.uint64(bounds[part]), np.uint64(bounds[part + 1])
+        recur_rows(indptr, indices, data, factors, scale, x, y, total, theta[k], first, last)
+        raise_by(counters, 1, 1)
+        turn = -1

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from nlmodel._jit import compiled
-from nlmodel.operators.csr_product import COMPILED_FROM
+from nlmodel.operators.csr_product import COMPILED_FROM, even_ranges, ranges_of_entries
 from nlmodel.operators.sparse import SparseAffinity
 from nlmodel.operators.threads import cores, every
+
+
+BREATH = 1e-5  # seconds that a thread sleeps which has waited for long, as another may need its core
 
 
 def chebyshev_sum(K: SparseAffinity, Z: np.ndarray, theta: Sequence[float]) -> np.ndarray | None:
@@ -33,24 +38,31 @@ def chebyshev_sum(K: SparseAffinity, Z: np.ndarray, theta: Sequence[float]) -> n
     loops = compiled("operators.csr_compiled") if plain and A.nnz * Z.shape[1] >= COMPILED_FROM else None
     if loops is None:
         return None
-    right = np.ones(len(Z), dtype) if K.right is None else K.right
-    G = right if K.left is None else K.left * right
-    order = slice(None) if K.order is None else K.order
-    U, G = np.ascontiguousarray((right[:, None] * Z)[order]), G[order]
-    step, shape = (loops.recur_block, U.shape) if U.shape[1] > 1 else (loops.recur_vector, (len(U),))
-    entries, ranges = (A.indptr, A.indices.view(f"u{A.indices.itemsize}"), A.data), one_a_core(A.indptr)
-    total, newer, U = (theta[0] * U).reshape(shape), np.zeros(shape, dtype), U.reshape(shape)
-    factors = -G
-    for weight in map(dtype.type, theta[1:]):
-        now = (*entries, factors, U, newer, total, weight)
-        every(lambda rows, now=now: step(*now, *rows), ranges)
-        U, newer, factors = newer, U, -2 * G
-    result = np.empty_like(Z)
-    result[order] = total.reshape(Z.shape) / right[order, None]
+    Z, none = np.ascontiguousarray(Z), np.empty(0, dtype)
+    order, place = (np.empty(0, np.int32) if v is None else v for v in (K.order, K.place))
+    left, right = (np.ones(len(Z), dtype) if v is None else v for v in (K.left, K.right))
+    G, U, rows = left * right, np.empty_like(Z), even_ranges(len(Z))
+    every(lambda part: loops.sort(Z, order, right, U, *part), rows)
+    total = _steps(loops, A, -(G if K.order is None else G[K.order]), U, np.array(theta, dtype))
+    result, back = U, 1 / right
+    every(lambda part: loops.restore(total, place, back, none, Z, result, *part), rows)
     return result
 
 
-def one_a_core(indptr: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges of rows with about as many entries each, one for every core: a step is too short for more."""
-    wanted = np.linspace(0, int(indptr[-1]), cores() + 1).astype(indptr.dtype)
-    return list(itertools.pairwise([0, *np.searchsorted(indptr, wanted[1:-1]).tolist(), len(indptr) - 1]))
+def _steps(loops: ModuleType, A: csr_array, factors: np.ndarray, U: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """sum_k theta_k U_k; U is used as scratch.
+
+    The threads share the steps themselves: to wake one at each of them takes as long as a step of 10^5 entries.
+    """
+    total, older = theta[0] * U, np.zeros_like(U)
+    fields = [v if U.shape[1] > 1 else v[:, 0] for v in (U, older, total)]
+    counters, bounds = np.zeros(2, np.int64), np.array([0, *(last for _, last in ranges_of_entries(A.indptr))])
+    entries = A.indptr, A.indices.view(f"u{A.indices.itemsize}"), A.data
+
+    def work(_: int) -> None:
+        turn = -1
+        while (turn := loops.recur(*entries, factors, *fields, theta[1:], bounds, counters, turn)) >= 0:
+            time.sleep(BREATH)
+
+    every(work, range(cores()))
+    return total

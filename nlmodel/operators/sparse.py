@@ -88,13 +88,13 @@ class SparseAffinity(Affinity):
         return self._transposed_product(Z, rate)
 
     def _product(self, Z: Array, rate: Array | None = None) -> Array:
-        return ScaledProduct(self.stored, self.order, self._place, self.left, self.right, rate)(Z)
+        return ScaledProduct(self.stored, self.order, self.place, self.left, self.right, rate)(Z)
 
     def _transposed_product(self, Z: Array, rate: Array | None = None) -> Array:
-        return ScaledProduct(self._transposed, self.order, self._place, self.right, self.left, rate)(Z)
+        return ScaledProduct(self._transposed, self.order, self.place, self.right, self.left, rate)(Z)
 
     @cached_property
-    def _place(self) -> np.ndarray | None:
+    def place(self) -> np.ndarray | None:
         return None if self.order is None else inverse(self.order)
 
     @cached_property
@@ -114,7 +114,7 @@ class SparseAffinity(Affinity):
         """A copy of the matrix, in the user's order."""
         csr = self.stored.copy()
         if self.order is not None:
-            csr = csr_array((csr.data, self.order[csr.indices], csr.indptr), shape=self.shape)[self._place]
+            csr = csr_array((csr.data, self.order[csr.indices], csr.indptr), shape=self.shape)[self.place]
             csr.sort_indices()
         if self.left is not None:
             csr.data *= np.repeat(self.left, np.diff(csr.indptr))
@@ -124,7 +124,7 @@ class SparseAffinity(Affinity):
 
     def diagonal(self) -> np.ndarray:
         entries = self.stored.diagonal()
-        entries = entries if self._place is None else entries[self._place]
+        entries = entries if self.place is None else entries[self.place]
         for scaling in (self.left, self.right):
             entries = entries if scaling is None else entries * scaling
         return entries

@@ -1,0 +1,92 @@
+"""The steps of a recurrence that threads share: in order, whatever their number and whoever waits."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numba import njit
+from scipy.sparse import random_array
+
+from nlmodel._jit import compiled
+from nlmodel.filters import chebyshev_filter
+from nlmodel.operators import csr_compiled, csr_recurrence
+
+
+THETA = [0.3, -0.2, 0.5, 0.1, 0.7]
+RANGES = 4
+
+
+def matrix(rng, M=300):
+    return random_array((M, M), density=0.05, format="csr", rng=rng) / M**0.5
+
+
+@pytest.mark.parametrize("columns", [1, 3, 16])
+def test_any_number_of_threads_gives_the_same_bytes(columns, monkeypatch, rng):
+    A, Z = matrix(rng), rng.standard_normal((300, columns))
+    monkeypatch.setattr(csr_recurrence, "COMPILED_FROM", 0)
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(csr_recurrence, "cores", lambda threads=threads: threads)
+        found += [chebyshev_filter(A, Z, THETA) for _ in range(20)]
+    assert all(np.array_equal(found[0], again) for again in found)
+    assert not np.array_equal(found[0], chebyshev_filter(A, Z, THETA[::-1]))  # control
+
+
+def test_a_step_waits_for_the_one_before(rng):
+    """A thread that holds a turn of the second step gives it back while the first is not done, and changes nothing."""
+    A, U = matrix(rng), rng.standard_normal(300)
+    older, total, weights = np.zeros(300), np.zeros(300), np.array([2.0, 3.0])
+    bounds, factors = np.linspace(0, 300, RANGES + 1).astype(int), np.ones(300)
+    entries = A.indptr, A.indices.astype(np.uint32), A.data
+
+    def recur(counters: np.ndarray, turn: int) -> int:
+        return csr_compiled.recur(*entries, factors, U, older, total, weights, bounds, counters, turn)
+
+    for done in range(RANGES):
+        counters = np.array([RANGES + 1, done])
+        assert recur(counters, RANGES) == RANGES
+        assert counters.tolist() == [RANGES + 1, done] and not np.any(total)
+    counters = np.array([2 * RANGES, RANGES])
+    assert recur(counters, RANGES) == -1  # control: with the first step done it goes on
+    assert counters.tolist() == [2 * RANGES + 1, RANGES + 1]
+    assert np.any(total[: bounds[1]]) and not np.any(total[bounds[1] :])
+
+
+def test_whoever_has_waited_for_long_goes_on_with_the_turn_it_holds(monkeypatch, rng):
+    loops, handed_back = compiled("operators.csr_compiled"), []
+
+    class Hesitant:
+        """Takes the first turn and hands it back, as one that has waited."""
+
+        def __getattr__(self, name):
+            return getattr(loops, name)
+
+        def recur(self, *given):
+            *_, counters, turn = given
+            if not handed_back:
+                counters[0] += 1
+                handed_back.append(turn)
+                return 0
+            handed_back.append(turn)
+            return loops.recur(*given)
+
+    A, Z = matrix(rng), rng.standard_normal((300, 1))
+    monkeypatch.setattr(csr_recurrence, "COMPILED_FROM", 0)
+    monkeypatch.setattr(csr_recurrence, "cores", lambda: 1)
+    expected = chebyshev_filter(A, Z, THETA)
+    monkeypatch.setattr(csr_recurrence, "compiled", lambda name: Hesitant())
+    assert np.array_equal(chebyshev_filter(A, Z, THETA), expected)
+    assert handed_back == [-1, 0]
+
+
+def test_counters_are_raised_by_one_thread_at_a_time():
+    @njit(nogil=True)
+    def raise_often(counters):
+        for _ in range(100_000):
+            csr_compiled.raise_by(counters, 1, 1)
+
+    counters = np.zeros(2, np.int64)
+    raise_often(np.zeros(2, np.int64))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: raise_often(counters), range(4)))
+    assert counters.tolist() == [0, 400_000]
