@@ -1,86 +1,20 @@
 """Rows of products with a compressed sparse row matrix, as compiled loops; imported only where numba is there.
 
 Places are unsigned, which spares a test for negative ones in front of every read.  Arrays of length 0 stand for an
-order, scalings and rates that are not there.  What the loops call stands in this file, whose date tells numba whether
-the machine code it has kept is still theirs.
+order, scalings and rates that are not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
+
+from nlmodel.operators.instructions import adding_rows, raise_by, sum_of_row
 
 
 PATIENCE = 20_000  # looks at a counter, each of some ten nanoseconds, before others get the core
-ONE, FOUR, EIGHT, SIXTEEN = map(np.uint64, (1, 4, 8, 16))
+ONE, EIGHT, SIXTEEN = map(np.uint64, (1, 8, 16))
 FUSED = {"contract"}  # a product and a sum in one instruction; nothing else may move
-
-
-def adding_rows(width: int) -> Callable[..., None]:
-    """A function that puts sum_p data[p] X[indices[p], c : c + width], start <= p < end, into sums[c : c + width].
-
-    The sums stay in vector registers over the entries of the row, to which no loop in Python's words is turned.
-    """
-
-    @intrinsic
-    def add_rows(
-        context: Any,
-        data: Any,
-        indices: Any,
-        X: Any,
-        start: Any = None,
-        end: Any = None,
-        c: Any = None,
-        sums: Any = None,
-    ) -> Any:
-        number, place = X.dtype, types.uint64
-        signature = types.void(data, indices, X, place, place, place, sums)
-
-        def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
-            return _sum_of_rows(
-                target, builder, signature.args, values, ir.VectorType(target.get_data_type(number), width)
-            )
-
-        return signature, generate
-
-    return add_rows
-
-
-def _sum_of_rows(target: Any, builder: Any, kinds: Any, values: Any, vector: Any) -> Any:
-    """The instructions: one loop over p with the vector of sums."""
-    start, end, column = values[3:6]
-    data, indices, X, sums = (target.make_array(kinds[k])(target, builder, values[k]) for k in (0, 1, 2, 6))
-    align, whole, lane = kinds[2].dtype.bitwidth // 8, ir.IntType(64), ir.IntType(32)
-    zero, unknown = ir.Constant(vector, None), ir.Constant(vector, ir.Undefined)
-    columns, before = builder.extract_value(X.shape, 1), builder.basic_block
-    entries, done = (builder.append_basic_block(name) for name in ("entries", "done"))
-    builder.cbranch(builder.icmp_unsigned("<", start, end), entries, done)
-
-    builder.position_at_end(entries)
-    p, total = builder.phi(whole), builder.phi(vector)
-    row = builder.zext(builder.load(builder.gep(indices.data, [p])), whole)
-    first = builder.gep(X.data, [builder.add(builder.mul(row, columns), column)])
-    x = builder.load(builder.bitcast(first, vector.as_pointer()), align=align)
-    entry = builder.insert_element(unknown, builder.load(builder.gep(data.data, [p])), ir.Constant(lane, 0))
-    entry = builder.shuffle_vector(entry, unknown, ir.Constant(ir.VectorType(lane, vector.count), None))
-    more = builder.fadd(total, builder.fmul(entry, x, flags=("contract",)), flags=("contract",))
-    following = builder.add(p, whole(1))
-    builder.cbranch(builder.icmp_unsigned("<", following, end), entries, done)
-    for phi, at_start, later in ((p, start, following), (total, zero, more)):
-        phi.add_incoming(at_start, before)
-        phi.add_incoming(later, entries)
-
-    builder.position_at_end(done)
-    result = builder.phi(vector)
-    result.add_incoming(zero, before)
-    result.add_incoming(more, entries)
-    builder.store(result, builder.bitcast(builder.gep(sums.data, [column]), vector.as_pointer()), align=align)
-    return target.get_dummy_value()
 
 
 add_eight, add_sixteen = adding_rows(8), adding_rows(16)
@@ -106,19 +40,13 @@ def sum_row(indices, data, X, start, end, sums):
 
 @njit(nogil=True, cache=True, fastmath=FUSED, inline="always")
 def sum_entries(indices, data, x, start, end):
-    """sum_p data[p] x[indices[p]], start <= p < end, in four sums, none of which waits for another."""
-    s0 = s1 = s2 = s3 = x.dtype.type(0)
-    p = start
-    while p + FOUR <= end:
-        s0 += data[p] * x[indices[p]]
-        s1 += data[p + ONE] * x[indices[p + ONE]]
-        s2 += data[p + ONE + ONE] * x[indices[p + ONE + ONE]]
-        s3 += data[p + FOUR - ONE] * x[indices[p + FOUR - ONE]]
-        p += FOUR
-    while p < end:
-        s0 += data[p] * x[indices[p]]
-        p += ONE
-    return (s0 + s1) + (s2 + s3)
+    """sum_p data[p] x[indices[p]], start <= p < end."""
+    if end - start >= EIGHT:
+        return sum_of_row(indices, data, x, start, end)
+    total = x.dtype.type(0)
+    for p in range(start, end):
+        total += data[p] * x[indices[p]]
+    return total
 
 
 @njit(nogil=True, cache=True)
@@ -168,17 +96,6 @@ def block(indptr, indices, data, X, left, rate, Z, Y, first, last):
         else:
             for c in range(columns):
                 Y[a, c] = f * sums[c] - rate[a] * Z[a, c]
-
-
-@intrinsic
-def raise_by(context: Any, counters: Any, place: Any = None, amount: Any = None) -> Any:
-    """counters[place] += amount by one thread at a time, seen by all in the same order; returns what it was before."""
-
-    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array = target.make_array(signature.args[0])(target, builder, values[0])
-        return builder.atomic_rmw("add", builder.gep(array.data, [values[1]]), values[2], "seq_cst")
-
-    return types.int64(counters, types.int64, types.int64), generate
 
 
 @njit(nogil=True, cache=True, fastmath=FUSED)

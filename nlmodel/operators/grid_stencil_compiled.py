@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nlmodel.operators.csr_compiled import adding_rows
+from nlmodel.operators.instructions import adding_rows
 
 
 WIDTH = 32  # numbers whose sums stay in registers while a list of places is passed through

@@ -1,10 +1,7 @@
 """The steps of a recurrence that threads share: in order, whatever their number and whoever waits."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
-from numba import njit
 from scipy.sparse import random_array
 
 from nlmodel._jit import compiled
@@ -77,16 +74,3 @@ def test_whoever_has_waited_for_long_goes_on_with_the_turn_it_holds(monkeypatch,
     monkeypatch.setattr(csr_recurrence, "compiled", lambda name: Hesitant())
     assert np.array_equal(chebyshev_filter(A, Z, THETA), expected)
     assert handed_back == [-1, 0]
-
-
-def test_counters_are_raised_by_one_thread_at_a_time():
-    @njit(nogil=True)
-    def raise_often(counters):
-        for _ in range(100_000):
-            csr_compiled.raise_by(counters, 1, 1)
-
-    counters = np.zeros(2, np.int64)
-    raise_often(np.zeros(2, np.int64))
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: raise_often(counters), range(4)))
-    assert counters.tolist() == [0, 400_000]
