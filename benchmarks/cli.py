@@ -73,6 +73,8 @@ def main(
     except NlmodelError as error:
         print(error, file=sys.stderr)
         return 2
+    if options.keep and options.quick:
+        line.error("--keep keeps figures, and --quick has none: leave one of them out")
     names = {workload.name.casefold() for workload in chosen}
     if options.keep and any(word.casefold() not in names for word in options.only):
         line.error("--keep keeps whole workloads: name them in --only, not cases of them")

@@ -99,7 +99,7 @@ def is_finite(x: Array) -> bool:
 
 def check_square(x: Array, name: str) -> Array:
     """Return `x` when its last two dimensions are equal."""
-    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+    if len(x.shape) < 2 or x.shape[-1] != x.shape[-2]:
         raise ShapeError(
             f"{name} must be square in its last two dimensions",
             got=f"shape {tuple(x.shape)}",

@@ -110,7 +110,7 @@ def torchs(points: Callable[[Setting], tuple[np.ndarray, float]], setting: Setti
 
 
 def reading(size: int, setting: Setting) -> Built:
-    """As many bytes as the matrix and the field have, read and added up by all threads."""
+    """As many bytes as matrix, field and result have, read and added up by all threads."""
     there = torch.ones(sized(setting, int(work(size, 1).bytes) // 8, 600), dtype=torch.float64)
     return built({PRODUCT: lambda: there.sum().numpy()})
 
@@ -169,7 +169,7 @@ CASES = (
     assembly_case(SPACE, "200,000 points anywhere in a cube", SPACE_POINTS, (tree(SPACE_POINTS),)),
     product_case(ROWS, "1,000,000 points, row after row", LARGE_POINTS, 10**6),
     product_case(MIXED, "the same in random order", partial(shuffled, side=1000), 10**6),
-    limit_case(ALONE, "1,000,000 points, row after row, and the bytes of matrix and field alone", LARGE_POINTS, 10**6),
+    limit_case(ALONE, "1,000,000 points, row after row, and the bytes of matrix and fields alone", LARGE_POINTS, 10**6),
 )
 
 

@@ -17,7 +17,7 @@ from nlmodel.operators.sparse import SparseAffinity
 def _averaging(A: Any, Z: Array) -> Callable[[Array], Array]:
     """Z -> A Z, A being an array or an operator; a nonlocal operator acts by its averaging part K."""
     if not any(hasattr(A, mark) for mark in ("average", "to_scipy", "matvec", "tocsr")):
-        check_square(check_array(A, "A", min_ndim=2), "A")
+        check_array(A, "A", min_ndim=2)
         check_alike(Z=Z, A=A)
     elif not hasattr(A, "average") and getattr(A, "dtype", None) is not None and Z.dtype != A.dtype:
         raise DtypeError(
@@ -25,6 +25,7 @@ def _averaging(A: Any, Z: Array) -> Callable[[Array], Array]:
             got=f"Z {Z.dtype}, A {A.dtype}",
             why="nothing is cast silently",
         )
+    check_square(A, "A")
     if A.shape[-1] != Z.shape[-2]:
         raise ShapeError(
             "A and Z must have the same number of positions",

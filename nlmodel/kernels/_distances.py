@@ -31,7 +31,7 @@ def squared_distances(X: Array, Y: Array) -> Array:
 
 def gaussian_factor(scale: float, eps: float) -> float | None:
     """-1 / (2 scale^2), or None where it is no normal number in the precision of that eps."""
-    smallest, largest = _normal_numbers(eps)
+    scale, (smallest, largest) = float(scale), _normal_numbers(eps)
     factor = -0.5 / scale / scale if scale > 1e-150 else -np.inf
     return factor if smallest <= -factor <= largest else None
 
@@ -43,12 +43,10 @@ def gaussian_exponent(square: Array, scale: float) -> Array:
     """
     eps = dtype_eps(square.dtype)
     factor = gaussian_factor(scale, eps)
-    if factor is not None:
-        return square * factor
     smallest, largest = _normal_numbers(eps)
-    scale = min(max(scale, smallest), largest / 4)
+    scale = min(max(float(scale), smallest), largest / 4)
     with np.errstate(over="ignore"):  # exp(-inf) is the answer there
-        return -square / scale / (2.0 * scale)
+        return -square / scale / (2.0 * scale) if factor is None else square * factor
 
 
 def safe_sqrt(square: Array) -> Array:

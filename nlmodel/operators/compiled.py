@@ -72,7 +72,8 @@ def profile_of(kernel: Any, X: np.ndarray) -> Profile | None:
     if kind != BALL and not limits.tiny < -rate < limits.max:
         return None
     local = isinstance(kernel, RadialKernel)
-    normal = (LEAST[X.dtype] / rate) ** (2 if kind == EXPONENTIAL else 1) if kind != BALL else math.inf
+    normal = LEAST[X.dtype] / rate if kind != BALL else math.inf
+    normal *= normal if kind == EXPONENTIAL else 1.0
     cut = min(normal * (1 - 4 * float(limits.eps)), kernel.reach(X) ** 2 if local else math.inf, float(limits.max))
     constant = kernel.constant if local else 1.0
     return Profile(kind, X.dtype.type(rate), X.dtype.type(cut), constant, shift)

@@ -2,7 +2,7 @@
 
 Each runs over slices from 0 and without a branch, which is what turns it into vector instructions.  They let go of
 the interpreter and start no threads of their own: threads of the caller may run them, before and after a fork.
-What they call stands in this file, whose date tells numba whether the machine code it has kept is still theirs.
+What they call stands in this file, whose text tells numba whether the machine code it has kept is still theirs.
 """
 
 from __future__ import annotations

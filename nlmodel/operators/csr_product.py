@@ -87,8 +87,14 @@ def _multiply(loops: ModuleType, A: csr_array, *fields: np.ndarray) -> None:
     task = loops.block
     if X.shape[1] == 1:
         task, X, Z, Y = loops.vector, X.reshape(-1), Z.reshape(-1), Y.reshape(-1)
-    entries = A.indptr, A.indices.view(f"u{A.indices.itemsize}"), A.data
+    entries = parts_of(A)
     every(lambda rows: task(*entries, X, left, rate, Z, Y, *rows), ranges_of_entries(A.indptr))
+
+
+def parts_of(A: csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """indptr, unsigned indices and data of a matrix, one number after the other in memory as the loops read them."""
+    indptr, indices, data = map(np.ascontiguousarray, (A.indptr, A.indices, A.data))
+    return indptr, indices.view(f"u{indices.itemsize}"), data
 
 
 def inverse(order: np.ndarray) -> np.ndarray:

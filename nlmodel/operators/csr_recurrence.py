@@ -10,11 +10,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from nlmodel._jit import compiled
-from nlmodel.operators.csr_product import COMPILED_FROM, even_ranges, ranges_of_entries
+from nlmodel.operators.csr_product import COMPILED_FROM, even_ranges, parts_of, ranges_of_entries
 from nlmodel.operators.sparse import SparseAffinity
 from nlmodel.operators.threads import cores, every
 
 
+ENDED = 2**62  # turns taken and done, more than there are
 BREATH = 1e-5  # seconds that a thread sleeps which has waited for long, as another may need its core
 
 
@@ -57,12 +58,16 @@ def _steps(loops: ModuleType, A: csr_array, factors: np.ndarray, U: np.ndarray, 
     total, older = theta[0] * U, np.zeros_like(U)
     fields = [v if U.shape[1] > 1 else v[:, 0] for v in (U, older, total)]
     counters, bounds = np.zeros(2, np.int64), np.array([0, *(last for _, last in ranges_of_entries(A.indptr))])
-    entries = A.indptr, A.indices.view(f"u{A.indices.itemsize}"), A.data
+    entries = parts_of(A)
 
     def work(_: int) -> None:
         turn = -1
-        while (turn := loops.recur(*entries, factors, *fields, theta[1:], bounds, counters, turn)) >= 0:
-            time.sleep(BREATH)
+        try:
+            while (turn := loops.recur(*entries, factors, *fields, theta[1:], bounds, counters, turn)) >= 0:
+                time.sleep(BREATH)
+        except BaseException:  # Control-C: others shall not wait for the turn that is lost
+            counters[:] = ENDED
+            raise
 
     every(work, range(cores()))
     return total

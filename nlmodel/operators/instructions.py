@@ -1,7 +1,6 @@
 """Instructions to which no loop in Python's words is turned: vectors of gathered numbers, and counters of threads.
 
-numba keeps the machine code of a file until the date of that file changes: after a change here, touch those that
-import this one.
+numba keeps the machine code of a file until the text of that file changes: those that use this one name its digest.
 """
 
 from __future__ import annotations
@@ -85,8 +84,9 @@ def _sum_of_rows(target: Any, builder: Any, kinds: Any, values: Any, vector: Any
 def sum_of_row(context: Any, indices: Any, data: Any, x: Any, start: Any = None, end: Any = None) -> Any:
     """sum_p data[p] x[indices[p]] over the start <= p < end of a row of at least eight entries, four at a time.
 
-    The last eight are read whatever is left of them, those that were there before times 0, so that no jump depends on
-    the length of a row modulo eight: a processor guesses such jumps wrongly, and loses more time than a row takes.
+    The last eight are read whatever is left of them, with 0 times 0 in the place of those that were there before, so
+    that no jump depends on the length of a row modulo eight: a processor guesses such jumps wrongly, and loses more
+    time than a row takes.
     """
     number, place = x.dtype, types.uint64
 
@@ -103,31 +103,28 @@ def _sum_of_eights(builder: Any, four: Any, arrays: Any, start: Any, end: Any) -
     indices, data, x = arrays
     align, zero = {ir.DoubleType(): 8, ir.FloatType(): 4}[four.element], ir.Constant(four, None)
 
-    def products(total: Any, p: Any, taken: Callable[[Any], Any] = lambda gathered: gathered) -> Any:
-        """total + data[p] x[indices[p]] of four p."""
+    def products(total: Any, p: Any, taken: Callable[[Any], Any] = lambda four: four) -> Any:
+        """total + data[p] x[indices[p]] of four p, of both factors what is `taken`."""
         gathered = ir.Constant(four, ir.Undefined)
         for k in range(FOUR):
             place = builder.zext(builder.load(builder.gep(indices, [builder.add(p, WHOLE(k))])), WHOLE)
             gathered = builder.insert_element(gathered, builder.load(builder.gep(x, [place])), LANE(k))
         entries = builder.load(builder.bitcast(builder.gep(data, [p]), four.as_pointer()), align=align)
-        return builder.fadd(total, builder.fmul(entries, taken(gathered), flags=FUSED), flags=FUSED)
+        return builder.fadd(total, builder.fmul(taken(entries), taken(gathered), flags=FUSED), flags=FUSED)
 
     before, last = builder.basic_block, builder.sub(end, WHOLE(2 * FOUR))
     eights, rest = (builder.append_basic_block(name) for name in ("eights", "rest"))
-    builder.cbranch(builder.icmp_unsigned("<=", start, last), eights, rest)
+    builder.branch(eights)
 
     builder.position_at_end(eights)
-    at, even, odd = builder.phi(WHOLE), builder.phi(four), builder.phi(four)
-    following = builder.add(at, WHOLE(2 * FOUR))
-    more = following, products(even, at), products(odd, builder.add(at, WHOLE(FOUR)))
-    builder.cbranch(builder.icmp_unsigned("<=", following, last), eights, rest)
+    p, even, odd = builder.phi(WHOLE), builder.phi(four), builder.phi(four)
+    reached = [builder.add(p, WHOLE(2 * FOUR)), products(even, p), products(odd, builder.add(p, WHOLE(FOUR)))]
+    builder.cbranch(builder.icmp_unsigned("<=", reached[0], last), eights, rest)
+    for phi, at_start, later in zip((p, even, odd), (start, zero, zero), reached, strict=True):
+        phi.add_incoming(at_start, before)
+        phi.add_incoming(later, eights)
 
     builder.position_at_end(rest)
-    reached = [builder.phi(kind) for kind in (WHOLE, four, four)]
-    for inside, after, at_start, later in zip((at, even, odd), reached, (start, zero, zero), more, strict=True):
-        for phi in (inside, after):
-            phi.add_incoming(at_start, before)
-            phi.add_incoming(later, eights)
     there = builder.trunc(builder.sub(reached[0], last), LANE)  # of the last eight, those that are in the sums
     lanes = ir.VectorType(LANE, FOUR)
     unknown = ir.Constant(lanes, ir.Undefined)
@@ -136,7 +133,7 @@ def _sum_of_eights(builder: Any, four: Any, arrays: Any, start: Any, end: Any) -
         number = ir.Constant(lanes, [FOUR * k + lane for lane in range(FOUR)])
         new = builder.icmp_signed(">=", number, there)
         place = builder.add(last, WHOLE(FOUR * k))
-        reached[1 + k] = products(reached[1 + k], place, lambda gathered, new=new: builder.select(new, gathered, zero))
+        reached[1 + k] = products(reached[1 + k], place, lambda four, new=new: builder.select(new, four, zero))
     total = builder.fadd(reached[1], reached[2])
     a, b, c, d = (builder.extract_element(total, LANE(k)) for k in range(FOUR))
     return builder.fadd(builder.fadd(a, b), builder.fadd(c, d))

@@ -108,5 +108,8 @@ def test_a_part_of_a_workload_is_not_kept(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(words, clock=Ticking())
     assert "whole workloads" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["scale", "--keep", "--quick", "--only", "W4", "--out", str(tmp_path)], clock=Ticking())
+    assert "--quick" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main(["scale", "--list", "--keep", "--only", "W4"]) == 0  # control: a whole one is

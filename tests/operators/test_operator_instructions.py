@@ -1,17 +1,26 @@
 """Sums of gathered entries, four at a time, and counters of several threads."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import njit
 
-from nlmodel.operators import instructions
-from nlmodel.operators.csr_compiled import vector
+from nlmodel.operators import csr_compiled, grid_stencil_compiled, instructions
 from nlmodel.testing import assert_close
 
 
 ROWS = 50
+
+
+@pytest.mark.parametrize("user", [csr_compiled, grid_stencil_compiled])
+def test_what_numba_has_kept_is_of_these_instructions(user):
+    """numba looks at the text of the file that it has compiled, not at that of the instructions in it."""
+    digest = hashlib.sha256(Path(instructions.__file__).read_bytes()).hexdigest()
+    assert digest[: len(user.INSTRUCTIONS)] == user.INSTRUCTIONS, "set INSTRUCTIONS to the digest of instructions.py"
+    assert len(user.INSTRUCTIONS) == 12  # control: an empty one would do for every text
 
 
 def rows_of(length, dtype, index, rng):
@@ -25,7 +34,7 @@ def summed(places, entries, x) -> np.ndarray:
     length, none, y = places.shape[1], np.empty(0, x.dtype), np.empty_like(x)
     indptr = (np.arange(ROWS + 1) * length).astype(places.dtype)
     indices = places.reshape(-1).view(f"u{places.itemsize}")
-    vector(indptr, indices, entries.reshape(-1), x, none, none, x, y, 0, ROWS)
+    csr_compiled.vector(indptr, indices, entries.reshape(-1), x, none, none, x, y, 0, ROWS)
     return y
 
 
@@ -56,14 +65,37 @@ def test_what_is_not_finite_is_counted_once(far, rng):
         np.testing.assert_array_equal(found[ROWS // 2 :], far)
 
 
-def test_counters_are_raised_by_one_thread_at_a_time():
-    @njit(nogil=True)
-    def raise_often(counters):
-        for _ in range(100_000):
-            instructions.raise_by(counters, 1, 1)
+@pytest.mark.parametrize("far", [np.inf, -np.inf])
+def test_an_infinite_entry_is_counted_once(far, rng):
+    for length in range(1, 42):
+        places, entries, x = rows_of(length, np.float64, np.int32, rng)
+        x = np.abs(x) + 0.1
+        entries[:, rng.integers(length)] = far
+        np.testing.assert_array_equal(summed(places, entries, x), far)
+        entries[np.isinf(entries)] = 1.0
+        assert np.all(np.isfinite(summed(places, entries, x)))  # control
 
-    counters = np.zeros(2, np.int64)
-    raise_often(np.zeros(2, np.int64))
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: raise_often(counters), range(4)))
-    assert counters.tolist() == [0, 400_000]
+
+def test_counters_are_raised_by_one_thread_at_a_time():
+    """Every thread gets numbers that no other one gets."""
+
+    @njit(nogil=True)
+    def take(counters, taken):
+        for k in range(len(taken)):
+            taken[k] = instructions.raise_by(counters, 1, 1)
+
+    @njit(nogil=True)
+    def take_carelessly(counters, taken):
+        for k in range(len(taken)):
+            taken[k] = counters[1]
+            counters[1] = taken[k] + 1
+
+    def distinct(way) -> int:
+        counters, taken = np.zeros(2, np.int64), np.zeros((4, 1_000_000), np.int64)
+        way(counters.copy(), taken[0, :1])
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda numbers: way(counters, numbers), taken))
+        return len(np.unique(taken))
+
+    assert distinct(take) == 4_000_000
+    assert min(distinct(take_carelessly) for _ in range(20)) < 4_000_000  # control

@@ -120,3 +120,14 @@ def test_tiles_in_place_are_the_definition(dtype, rng):
     assert_close(tiles(*WHOLE), kernel.evaluate(X, X), "exact")
     assert np.max(np.abs(tiles(*WHOLE) - Gaussian(0.8).evaluate(X, X))) > 0.01  # control
     assert tiles_in_place(Gaussian(1e-200), X) is None
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-10, 0.3, 1e20])
+def test_a_scale_of_single_precision_is_the_number_that_it_is(scale, rng):
+    for X in (1e3 * points(rng), points(rng).astype(np.float64), points(rng)):
+        found, expected = (
+            kernel.evaluate(X, X) for kernel in (Gaussian(np.float32(scale)), Gaussian(float(np.float32(scale))))
+        )
+        assert_close(found, expected, "exact")
+        assert_close(np.diagonal(found), np.ones(len(X), X.dtype), "exact")
+    assert np.max(np.abs(found - Gaussian(1.0).evaluate(X, X))) > 1e-3  # control
