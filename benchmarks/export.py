@@ -71,7 +71,7 @@ def write(
     record: Record,
     verdicts: Sequence[Verdict],
 ) -> list[Path]:
-    """Write the files and return their paths; kept results by workload, each with the facts of its own day."""
+    """Write the files and return their paths; what is kept has a file for each workload."""
 
     def text(which: Sequence[Workload]) -> str:
         return json.dumps(contents(facts, which, record, verdicts), indent=1, allow_nan=False) + "\n"

@@ -20,7 +20,7 @@ def squared_distances(X: Array, Y: Array) -> Array:
     Cost     O(M N D) time, O(M N) memory; autograd keeps the D differences.
     """
     if all(isinstance(x, np.ndarray) and x.ndim == 2 and x.dtype == np.float64 for x in (X, Y)):
-        from scipy.spatial.distance import cdist  # a sixth of the time that `import nlmodel` takes
+        from scipy.spatial.distance import cdist  # slow to import
 
         return cdist(X, Y, "sqeuclidean")  # pyright: ignore[reportArgumentType]
     total = _outer_difference(X[..., 0], Y[..., 0]) ** 2
@@ -43,10 +43,12 @@ def gaussian_exponent(square: Array, scale: float) -> Array:
     """
     eps = dtype_eps(square.dtype)
     factor = gaussian_factor(scale, eps)
-    smallest, largest = _normal_numbers(eps)
-    scale = min(max(float(scale), smallest), largest / 4)
     with np.errstate(over="ignore"):  # exp(-inf) is the answer there
-        return -square / scale / (2.0 * scale) if factor is None else square * factor
+        if factor is not None:
+            return square * factor
+        smallest, largest = _normal_numbers(eps)
+        scale = min(max(float(scale), smallest), largest / 4)
+        return -square / scale / (2.0 * scale)
 
 
 def safe_sqrt(square: Array) -> Array:

@@ -12,12 +12,10 @@ from numba import njit
 from nlmodel.operators.instructions import adding_rows, raise_by, sum_of_row
 
 
-INSTRUCTIONS = "3b7d11f16a63"  # digest of their file, so that a change there makes numba compile this one anew
-PATIENCE = 20_000  # looks at a counter, each of some ten nanoseconds, before others get the core
+INSTRUCTIONS = "877691ad48e6"  # digest of their file, so that a change there makes numba compile this one anew
+PATIENCE = 20_000  # looks at a counter before others get the core
 ONE, EIGHT, SIXTEEN = map(np.uint64, (1, 8, 16))
 FUSED = {"contract"}  # a product and a sum in one instruction; nothing else may move
-
-
 add_eight, add_sixteen = adding_rows(8), adding_rows(16)
 
 
@@ -120,8 +118,8 @@ def recur_rows(indptr, indices, data, factors, scale, X, Y, total, theta, first,
 
 
 @njit(nogil=True, cache=True, fastmath=FUSED)
-def recur(indptr, indices, data, factors, U, newer, total, theta, bounds, counters, turn):
-    """All steps U_{k+1} <- 2 factors A U_k - U_{k-1}, total += theta_{k+1} U_{k+1}, k = 0, 1, ..., shared by threads.
+def recur(indptr, indices, data, factors, U, older, total, theta, bounds, counters, turn):
+    """All steps U_{k+1} <- 2 factors A U_k - U_{k-1}, the first without the 2, total += theta_k U_{k+1}, shared.
 
     The turns are the ranges of rows of the first step, then those of the second: threads take them in this order, and
     begin one when all of the step before are done, so that whoever waits, waits for a thread that is at work.
@@ -143,7 +141,7 @@ def recur(indptr, indices, data, factors, U, newer, total, theta, bounds, counte
             patience -= 1
             if patience == 0:
                 return turn
-        x, y = (U, newer) if k % 2 == 0 else (newer, U)
+        x, y = (U, older) if k % 2 == 0 else (older, U)
         scale = U.dtype.type(1 if k == 0 else 2)
         first, last = np.uint64(bounds[part]), np.uint64(bounds[part + 1])
         recur_rows(indptr, indices, data, factors, scale, x, y, total, theta[k], first, last)

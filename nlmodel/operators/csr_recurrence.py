@@ -53,7 +53,7 @@ def chebyshev_sum(K: SparseAffinity, Z: np.ndarray, theta: Sequence[float]) -> n
 def _steps(loops: ModuleType, A: csr_array, factors: np.ndarray, U: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """sum_k theta_k U_k; U is used as scratch.
 
-    The threads share the steps themselves: to wake one at each of them takes as long as a step of 10^5 entries.
+    The threads share the steps themselves: to wake one at each of them may take longer than the step.
     """
     total, older = theta[0] * U, np.zeros_like(U)
     fields = [v if U.shape[1] > 1 else v[:, 0] for v in (U, older, total)]

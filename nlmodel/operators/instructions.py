@@ -85,8 +85,7 @@ def sum_of_row(context: Any, indices: Any, data: Any, x: Any, start: Any = None,
     """sum_p data[p] x[indices[p]] over the start <= p < end of a row of at least eight entries, four at a time.
 
     The last eight are read whatever is left of them, with 0 times 0 in the place of those that were there before, so
-    that no jump depends on the length of a row modulo eight: a processor guesses such jumps wrongly, and loses more
-    time than a row takes.
+    that no jump depends on the length of a row modulo eight, which a processor guesses wrongly.
     """
     number, place = x.dtype, types.uint64
 

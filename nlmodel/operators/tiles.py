@@ -46,11 +46,11 @@ def single_precision_tiles(kernel: Gaussian, X: np.ndarray) -> Tiles | None:
 
     Accuracy absolute error of an exponent <= eps of single precision / 8, beside that of its rounding.
     """
-    if X.dtype != np.float32 or gaussian_factor(kernel.scale, float(np.finfo(np.float64).eps)) is None:
+    double, single = (float(np.finfo(kind).eps) for kind in (np.float64, np.float32))
+    if X.dtype != np.float32 or gaussian_factor(kernel.scale, double) is None:
         return None
     u = (X - np.mean(X, axis=0, dtype=np.float64)) / kernel.scale * np.sqrt(0.5)
     squares = np.sum(u * u, axis=1)
-    double, single = (float(np.finfo(kind).eps) for kind in (np.float64, np.float32))
     if not 4 * (X.shape[1] + 8) * double * float(np.max(squares)) <= single / 8:
         return None
     ones = np.ones_like(squares)

@@ -98,4 +98,4 @@ def test_counters_are_raised_by_one_thread_at_a_time():
         return len(np.unique(taken))
 
     assert distinct(take) == 4_000_000
-    assert min(distinct(take_carelessly) for _ in range(20)) < 4_000_000  # control
+    assert any(distinct(take_carelessly) < 4_000_000 for _ in range(20))  # control
