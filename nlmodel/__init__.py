@@ -18,6 +18,7 @@ from nlmodel.normalization import Normalized as Normalized
 from nlmodel.normalization import normalize as normalize
 from nlmodel.operators import LinearMap as LinearMap
 from nlmodel.operators import NonlocalOperator as NonlocalOperator
+from nlmodel.operators import row_averages as row_averages
 from nlmodel.stability import Certificate as Certificate
 from nlmodel.stability import StepBound as StepBound
 from nlmodel.stability import certify as certify

@@ -9,5 +9,6 @@ from nlmodel.operators.lowrank import LowRankAffinity as LowRankAffinity
 from nlmodel.operators.nonlocal_operator import NonlocalOperator as NonlocalOperator
 from nlmodel.operators.nufft import NufftAffinity as NufftAffinity
 from nlmodel.operators.plan import OperatorPlan as OperatorPlan
+from nlmodel.operators.row_averages import row_averages as row_averages
 from nlmodel.operators.sparse import SparseAffinity as SparseAffinity
 from nlmodel.operators.streamed import StreamedAffinity as StreamedAffinity

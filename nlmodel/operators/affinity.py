@@ -24,6 +24,10 @@ class Affinity(LinearMap):
     def rescaled(self, left: Array, right: Array) -> Affinity:
         """exp(left_i) omega_ij exp(right_j)."""
 
+    def apply_both(self, Z: Array, Y: Array) -> tuple[Array, Array]:
+        """omega Z and omega^T Y; where entries are evaluated, each of them serves both."""
+        return self.apply(Z), self.apply_transposed(Y)
+
     def apply_less(self, Z: Array, rate: Array) -> Array:
         """K Z - diag(rate) Z."""
         return self.apply(Z) - match(rate, Z)[..., None] * Z

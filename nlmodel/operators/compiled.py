@@ -13,19 +13,20 @@ import numpy as np
 
 from nlmodel._jit import compiled
 from nlmodel.kernels import ExpDot, Exponential, Gaussian, Kernel, RadialKernel, TopHat, TruncatedGaussian
+from nlmodel.operators.exponents import GROWTH, WIDE, expanded_is_exact
 from nlmodel.operators.threads import cores, every, in_order
 from nlmodel.operators.tiles import Tiles, tiles_of
 
 
 Add = Callable[[int, int, int, int, np.ndarray, np.ndarray], None]
 Fill = Callable[[int, int, np.ndarray], None]
+Product = Callable[[np.ndarray], np.ndarray]
 
 PAIRS_FROM = 512  # positions; below, a tile or two have the product before compiled loops are loaded
 FEW = 8  # columns that the compiled loops take on themselves; more go through matrix products
+LONG = 64  # features from which even one column does
 STRIP, PANEL = 512, 2048  # rows and columns of the tile in those: 4 or 8 MiB
 TILE = 384  # rows and columns of those of NumPy: larger ones leave the caches, smaller ones are many calls
-WIDE = 16  # features from which a matrix product finds the distances
-GROWTH = 8.0  # what the expanded square may add to the error of a distance, in terms of that of the exponent
 LARGEST = 8 * STRIP  # positions in a part
 RANGE = 30.0  # of the logarithms of the scalings, beyond which they must be added to the exponents
 
@@ -88,14 +89,14 @@ def _rate(kernel: Any) -> float:
     return 0.0 if isinstance(kernel, TopHat) else -0.5 * math.log2(math.e) / kernel.scale / kernel.scale
 
 
-def product(kernel: Kernel, X: np.ndarray, Z: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """exp(left_i) sum_j omega_ij exp(right_j) Z_j in double precision, or None where tiles must do.
+def product_of(kernel: Kernel, X: np.ndarray, left: np.ndarray, right: np.ndarray) -> Product | None:
+    """Z -> exp(left_i) sum_j omega_ij exp(right_j) Z_j, or None where tiles must do.
 
     Parameters
     ----------
     X : (M, D) array.
-    Z : (M, C) array in its precision.
-    left, right : (M,) logarithms of the scalings.
+    left, right : logarithms of the scalings, (M,), or (M, C) where every column of Z has its own.
+    Z : (M, C) array in the precision of X; the product comes in double precision.
 
     Accuracy error over the sum of absolute terms <= 4 eps, and that of the weights; sums of at most 128 terms are in
              the precision of the points, all others in double precision.  The same bytes on any number of threads.
@@ -103,21 +104,28 @@ def product(kernel: Kernel, X: np.ndarray, Z: np.ndarray, left: np.ndarray, righ
     """
     if len(X) < PAIRS_FROM:
         return None
+    sums = _sums_of(kernel, X)
+    if sums is None:
+        return None
+    totals, shift = sums
+    left, right = (np.reshape(scaling, (len(X), -1)).astype(np.float64) + shift for scaling in (left, right))
+    top = np.max(right, axis=0)
+    if max(np.max(top - np.min(right, axis=0)), np.max(np.abs(left + top))) > RANGE:
+        return None
+    left, right = np.exp(left + top), np.exp(right - top)
+    return lambda Z: left * totals((right * Z).astype(X.dtype))
+
+
+def _sums_of(kernel: Kernel, X: np.ndarray) -> tuple[Product, np.ndarray] | None:
+    """V -> sum_j omega_ij V_j of a kernel that is exp(shift_i + shift_j) omega_ij, and the (M, 1) shift."""
     loops = compiled("operators.compiled_loops")
     profile = None if loops is None else profile_of(kernel, X)
-    shift = 0.0 if profile is None else profile.shift
-    left, right = left.astype(np.float64) + shift, right.astype(np.float64) + shift
-    top = float(np.max(right))
-    if max(top - np.min(right), np.max(np.abs(left + top))) > RANGE:
-        return None
-    V = (np.exp(right - top)[:, None] * Z).astype(X.dtype)
     if loops is not None and profile is not None:
-        totals = profile.constant * _of_profile(loops, profile, X, V)
-    elif kernel.symmetric and (type(kernel) is Gaussian or not kernel.exponential):
-        totals = _every_pair(_of_tiles(tiles_of(kernel, X), V), V.shape)
-    else:
-        return None
-    return np.exp(left + top)[:, None] * totals
+        shift = np.reshape(profile.shift, (-1, 1))
+        return lambda V: profile.constant * _of_profile(loops, profile, X, V), shift
+    if kernel.symmetric and (type(kernel) is Gaussian or not kernel.exponential):
+        return lambda V: _every_pair(_of_tiles(tiles_of(kernel, X), V), V.shape), np.zeros((1, 1))
+    return None
 
 
 def _of_profile(loops: ModuleType, profile: Profile, X: np.ndarray, V: np.ndarray) -> np.ndarray:
@@ -125,7 +133,7 @@ def _of_profile(loops: ModuleType, profile: Profile, X: np.ndarray, V: np.ndarra
     x = np.zeros((max(3, X.shape[1]), len(X)), X.dtype)
     x[: X.shape[1]] = X.T
     kind, a, cut = profile.kind, profile.a, profile.cut
-    if V.shape[1] > FEW:
+    if V.shape[1] > FEW or X.shape[1] >= LONG:
         return _by_panels(_filling(loops, profile, X, x), V)
     v = np.ascontiguousarray(V.T)
 
@@ -177,7 +185,7 @@ def _filling(loops: ModuleType, profile: Profile, X: np.ndarray, x: np.ndarray) 
     if kind == GAUSSIAN and X.shape[1] >= WIDE:
         Y = X - np.mean(X, axis=0)
         squares = np.sum(Y * Y, axis=1)
-        if -float(a) * float(np.max(squares)) <= GROWTH and float(cut) >= 4 * float(np.max(squares)):
+        if expanded_is_exact(float(a), float(np.max(squares))) and float(cut) >= 4 * float(np.max(squares)):
             return _by_products(loops, a, Y, squares)
 
     def fill(i0: int, j0: int, tile: np.ndarray) -> None:

@@ -187,6 +187,11 @@ class NonlocalOperator(Described, LinearMap):
         """K Z."""
         return self.checked(self.averaging.apply, Z, self.size)
 
+    def average_both(self, Z: Array, Y: Array) -> tuple[Array, Array]:
+        """K Z and K^T Y; of a streamed operator every entry is evaluated once for both."""
+        Z_found, Y_found = self.averaging.apply_both(self.field(Z, self.size), self.field(Y, self.size, "Y"))
+        return Z_found[..., 0] if Z.ndim == 1 else Z_found, Y_found[..., 0] if Y.ndim == 1 else Y_found
+
     def diagonal(self) -> Array:
         """K_ii, (..., M)."""
         return self.averaging.diagonal()

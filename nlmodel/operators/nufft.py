@@ -15,9 +15,9 @@ from nlmodel.kernels import Gaussian, Kernel, TruncatedGaussian
 from nlmodel.normalization import log_weights_of
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.approximation import check_above_error, check_reached, check_tolerance
-from nlmodel.operators.nufft_fields import through_numpy
 from nlmodel.operators.nufft_plan import Transform, finufft
 from nlmodel.operators.nufft_series import GaussianSeries
+from nlmodel.operators.numpy_fields import through_numpy
 
 
 LARGEST = 2**32  # bytes that the modes and finufft's finer grid may take

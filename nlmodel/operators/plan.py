@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from nlmodel._arrays import check_array, check_choice, check_count, dtype_eps
+from nlmodel._arrays import Array, check_array, check_choice, check_count, dtype_eps
 from nlmodel.kernels import Kernel, as_kernel
 from nlmodel.normalization import HOW
 from nlmodel.operators import neighbour_matrix as neighbours
@@ -23,7 +23,7 @@ from nlmodel.operators.lowrank import LowRankAffinity
 from nlmodel.operators.nufft import NufftAffinity
 from nlmodel.operators.of_points import EXACT, chosen_storage
 from nlmodel.operators.sparse import SparseAffinity, check_local
-from nlmodel.operators.streamed import TILE, StreamedAffinity
+from nlmodel.operators.streamed import StreamedAffinity, tile_size
 from nlmodel.operators.threads import cores
 
 
@@ -123,7 +123,7 @@ def plan_points(
             storage, entries + vectors, made + vectors, 3 * field, 2 * M * X.shape[-2] * columns, M * number,
             f"{M} x {X.shape[-2]} entries",
         )  # fmt: skip
-    product, operations, reason = _tiles(M, X.shape[-2], X.shape[-1], columns, number)
+    product, operations, reason = _tiles(X, columns, number)
     return OperatorPlan(storage, vectors, vectors + product + 4 * M * number, product, operations, M * number, reason)
 
 
@@ -183,8 +183,7 @@ def _(K: SparseAffinity, columns: int) -> tuple[int, int, str]:
 
 @_work.register
 def _(K: StreamedAffinity, columns: int) -> tuple[int, int, str]:
-    M = K.shape[-1]
-    return _tiles(int(np.prod(K.shape[:-1])), M, K.points.shape[-1], columns, _number(K.dtype))
+    return _tiles(K.points, columns, _number(K.dtype))
 
 
 @_work.register
@@ -214,9 +213,12 @@ def _(K: NufftAffinity, columns: int) -> tuple[int, int, str]:
     return 3 * _field(K, columns) + 2 * _number(K.dtype) * (points + fine + modes), operations, f"{modes} modes"
 
 
-def _tiles(rows: int, M: int, dim: int, columns: int, number: int) -> tuple[int, int, str]:
-    tile = 4 * TILE * min(TILE, M) * number * cores()
-    return 3 * rows * columns * number + tile, rows * M * (3 * dim + 2 * columns), f"tiles of {TILE} x {TILE}"
+def _tiles(X: Array, columns: int, number: int) -> tuple[int, int, str]:
+    *batch, M, dim = X.shape
+    rows, size = int(np.prod(batch)) * M, tile_size(X)
+    at_once = int(np.prod(batch)) * (cores() if isinstance(X, np.ndarray) else 1)
+    tiles = 4 * size * min(size, M) * number * at_once
+    return 3 * rows * columns * number + tiles, rows * M * (3 * dim + 2 * columns), f"tiles of {size} x {size}"
 
 
 def _field(K: Affinity, columns: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,23 +11,21 @@ import numpy as np
 
 from nlmodel._arrays import Array, device, log_sum_exp, namespace, recomputed, transpose
 from nlmodel.kernels import Kernel
-from nlmodel.normalization import (
-    exponential,
-    is_mirrored,
-    is_nonnegative,
-    log_weights_of,
-    row_tops,
-)
+from nlmodel.normalization import exponential, log_weights_of
 from nlmodel.normalization.row_sums import check_positive
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.algebra import identity_like
-from nlmodel.operators.compiled import product
+from nlmodel.operators.compiled import KINDS, product_of
+from nlmodel.operators.exponents import Tiles, exponents_of
 from nlmodel.operators.linear_map import match
+from nlmodel.operators.measured import Measured
+from nlmodel.operators.numpy_fields import held_in_numpy, through_numpy
 from nlmodel.operators.threads import in_order
 
 
 TILE = 512  # rows and columns: a tile in double precision and its temporaries stay in the cache of a core
-
+TENSOR_TILE = 1024  # in libraries whose threads share a tile
+DEVICE_TILE = 4096  # on an accelerator, where a launch takes longer than a tile of 1024
 DIAGONAL_TILE = 16  # a kernel gives matrices, of which the diagonal is wanted
 
 
@@ -61,11 +59,17 @@ class StreamedAffinity(Affinity):
     @classmethod
     def of(cls, points: Array, kernel: Kernel) -> StreamedAffinity:
         """omega itself; symmetry and sign are measured, tile by tile, where the kernel does not declare them."""
+        raw = cls.declared(points, kernel)
+        seen = raw._measured()
+        symmetric, nonnegative = raw.symmetric or seen.is_symmetric(), raw.nonnegative or seen.is_nonnegative()
+        return replace(raw, symmetric=symmetric, nonnegative=nonnegative)
+
+    @classmethod
+    def declared(cls, points: Array, kernel: Kernel) -> StreamedAffinity:
+        """omega itself, of which is known what the kernel declares: no entry is evaluated."""
         xp = namespace(points)
         zero = xp.zeros(points.shape[:-1], dtype=points.dtype, device=device(points))
-        raw = cls(points, kernel, zero, zero, None, True)
-        symmetric = bool(kernel.symmetric) or raw._is_symmetric()
-        return replace(raw, symmetric=symmetric, nonnegative=bool(kernel.nonnegative) or raw._is_nonnegative())
+        return cls(points, kernel, zero, zero, bool(kernel.symmetric), bool(kernel.nonnegative))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,20 +82,57 @@ class StreamedAffinity(Affinity):
 
     def apply(self, Z: Array) -> Array:
         found = self._by_pairs(Z, self.left, self.right)
-        return self._product(Z, self._tile) if found is None else found.astype(Z.dtype)
+        return self._by_tiles(Z, self._entries()) if found is None else found
 
     def apply_transposed(self, Z: Array) -> Array:
         found = self._by_pairs(Z, self.right, self.left)
         if found is not None:
-            return found.astype(Z.dtype)
-        return self._product(Z, lambda rows, columns: transpose(self._tile(columns, rows)))
+            return found
+        entries = self._entries()
+        return self._by_tiles(Z, lambda rows, columns: transpose(entries(columns, rows)))
+
+    def apply_both(self, Z: Array, Y: Array) -> tuple[Array, Array]:
+        if type(Z) is type(Y) and Z.ndim == Y.ndim and (found := self._both_by_pairs(Z, Y)) is not None:
+            return found
+        entries, tiles = self._entries(), self._tiles()
+
+        def of_tile(rows: slice, columns: slice, ahead: Array, behind: Array) -> tuple[Array, Array]:
+            tile, xp = entries(rows, columns), namespace(ahead)
+            return xp.matmul(match(tile, ahead), ahead), xp.matmul(transpose(match(tile, behind)), behind)
+
+        def of_rows(rows: slice) -> tuple[Array, Array]:
+            found = [recomputed(of_tile, rows, columns, Z[..., columns, :], Y[..., rows, :]) for columns in tiles]
+            ahead, behind = zip(*found, strict=True)
+            return sum(ahead), namespace(Y).concat(behind, axis=-2)
+
+        ahead, behind = [], 0
+        for of_these, of_all in self._each(of_rows):
+            ahead.append(of_these)
+            behind = behind + of_all
+        return namespace(Z).concat(ahead, axis=-2), behind
+
+    def averages(self, Z: Array, log_weights: Array) -> Array:
+        """sum_j omega_ij exp(b_j) Z_j / sum_j omega_ij exp(b_j): row sums and product with every entry evaluated once.
+
+        Of an exponential kernel from the logarithms, under the largest of each row and tile: nothing overflows.
+        """
+        xp, right, field = namespace(self.right), self.right + log_weights, with_ones(Z)
+        found = self._by_pairs(field, xp.zeros_like(right), right)
+        if found is None and self.kernel.exponential:
+            found = self._softmax(field, right)
+        elif found is None:
+            right = right - xp.max(right, axis=-1, keepdims=True)
+            found = self._by_tiles(field, replace(self, left=xp.zeros_like(right), right=right)._entries())
+        sums = found[..., -1]
+        check_positive(sums, sums > 0)
+        return found[..., :-1] / sums[..., None]
 
     def to_dense(self) -> Array:
-        return self._tile(slice(None), slice(None))
+        return self._entries()(slice(None), slice(None))
 
     def diagonal(self) -> Array:
-        xp = namespace(self.points)
-        blocks = [self._tile(rows, rows) for rows in self._tiles(DIAGONAL_TILE)]
+        xp, entries = namespace(self.points), self._entries()
+        blocks = [entries(rows, rows) for rows in self._tiles(DIAGONAL_TILE)]
         return xp.concat([xp.linalg.diagonal(block) for block in blocks], axis=-1)
 
     def rescaled(self, left: Array, right: Array) -> StreamedAffinity:
@@ -105,102 +146,127 @@ class StreamedAffinity(Affinity):
 
     def log_row_sums(self, log_weights: Array) -> Array:
         """Of an exponential kernel from the logarithms, tile by tile: nothing overflows."""
-        if (sums := self._log_sums_by_pairs(log_weights)) is not None:
-            return sums
+        xp, right = namespace(self.points), self.right + log_weights
+        ones = xp.ones((self.shape[-1], 1), dtype=self.dtype, device=device(self.points))
+        sums = self._by_pairs(ones, xp.zeros_like(right), right)
+        if sums is not None:
+            check_positive(sums[:, 0], sums[:, 0] > 0)
+            return xp.log(sums[:, 0]) + self.left
         if not self.kernel.exponential:
             return super().log_row_sums(log_weights)
-        xp, right = namespace(self.points), self.right + log_weights
+        exponents, tiles = exponents_of(self.kernel, self.points), self._tiles()
 
         def of_tile(rows: slice, columns: slice, right: Array) -> Array:
-            logits = self.kernel.log_evaluate(self.points[..., rows, :], self.points[..., columns, :])
-            return log_sum_exp(logits + self.left[..., rows, None] + right[..., None, :])
+            return log_sum_exp(exponents(rows, columns) + self.left[..., rows, None] + right[..., None, :])
 
         def of_rows(rows: slice) -> Array:
-            parts = [recomputed(of_tile, rows, columns, right[..., columns]) for columns in self._tiles()]
-            return log_sum_exp(xp.stack(parts, axis=-1))
+            return log_sum_exp(
+                xp.stack([recomputed(of_tile, rows, columns, right[..., columns]) for columns in tiles], axis=-1)
+            )
 
-        sums = xp.concat(self._every(of_rows), axis=-1)
-        positive = sums > -math.inf
-        check_positive(xp.astype(positive, sums.dtype), positive)
-        return sums
+        logs = xp.concat(list(self._each(of_rows)), axis=-1)
+        positive = logs > -math.inf
+        check_positive(xp.astype(positive, logs.dtype), positive)
+        return logs
 
-    def _by_pairs(self, Z: Array, left: Array, right: Array) -> np.ndarray | None:
-        """exp(left) omega exp(right) Z with each pair looked at once, in double precision, where that can be done."""
-        plain = isinstance(self.points, np.ndarray) and isinstance(Z, np.ndarray) and self.points.ndim == Z.ndim == 2
-        return product(self.kernel, self.points, Z, left, right) if plain else None
+    def _by_pairs(self, Z: Array, left: Array, right: Array) -> Array | None:
+        """exp(left) omega exp(right) Z with each pair looked at once in NumPy, where that can be done.
 
-    def _log_sums_by_pairs(self, log_weights: Array) -> np.ndarray | None:
-        if not isinstance(self.points, np.ndarray) or self.points.ndim != 2:
+        A kernel that the library does not know may want the tensors that it is given.
+        """
+        known = isinstance(self.points, np.ndarray) or type(self.kernel) in KINDS
+        held = held_in_numpy(self.points, left, right) if known and self.points.ndim == Z.ndim == 2 else None
+        if held is None:
             return None
-        ones = np.ones((len(self.points), 1), self.points.dtype)
-        shift = self.left.astype(np.float64)
-        sums = self._by_pairs(ones, np.zeros_like(shift), self.right + log_weights)
-        if sums is None:
+        X, left, right = held
+        ahead = product_of(self.kernel, X, left, right)
+        behind = ahead if isinstance(Z, np.ndarray) else product_of(self.kernel, X, right, left)
+        if ahead is None or behind is None:
             return None
-        check_positive(sums[:, 0], sums[:, 0] > 0)
-        return (np.log(sums[:, 0]) + shift).astype(self.dtype)
+        return through_numpy(lambda V: ahead(V).astype(V.dtype), lambda V: behind(V).astype(V.dtype), Z)
 
-    def _product(self, Z: Array, tile: Callable[[slice, slice], Array]) -> Array:
+    def _both_by_pairs(self, Z: Array, Y: Array) -> tuple[Array, Array] | None:
+        """Side by side, which a symmetric kernel allows: e^l omega e^r Z and its mirror image e^r omega e^l Y."""
+        if (held := held_in_numpy(self.left, self.right)) is None:
+            return None
+        columns, (left, right) = (Z.shape[-1], Y.shape[-1]), held
+        left, right = (
+            np.repeat(np.stack(scalings, axis=-1), columns, axis=-1) for scalings in ((left, right), (right, left))
+        )
+        found = self._by_pairs(namespace(Z).concat([Z, Y], axis=-1), left, right)
+        return None if found is None else (found[:, : columns[0]], found[:, columns[0] :])
+
+    def _by_tiles(self, Z: Array, entries: Tiles) -> Array:
+        tiles = self._tiles()
+
         def of_tile(rows: slice, columns: slice, part: Array) -> Array:
-            return namespace(part).matmul(match(tile(rows, columns), part), part)
+            return namespace(part).matmul(match(entries(rows, columns), part), part)
 
         def of_rows(rows: slice) -> Array:
-            return sum(recomputed(of_tile, rows, columns, Z[..., columns, :]) for columns in self._tiles())
+            return sum(recomputed(of_tile, rows, columns, Z[..., columns, :]) for columns in tiles)
 
-        return namespace(Z).concat(self._every(of_rows), axis=-2)
+        return namespace(Z).concat(list(self._each(of_rows)), axis=-2)
 
-    def _tile(self, rows: slice, columns: slice) -> Array:
-        X = self.points
-        return self._entries(X[..., rows, :], X[..., columns, :], self.left[..., rows], self.right[..., columns])
+    def _softmax(self, Z: Array, right: Array) -> Array:
+        """omega exp(right) Z, each row divided by its largest term."""
+        exponents, tiles = exponents_of(self.kernel, self.points), self._tiles()
 
-    def _entries(self, X: Array, Y: Array, left: Array, right: Array) -> Array:
-        left, right = left[..., :, None], right[..., None, :]
+        def of_tile(rows: slice, columns: slice, right: Array, part: Array) -> tuple[Array, Array]:
+            logits = exponents(rows, columns) + right[..., None, :]
+            xp = namespace(logits)
+            top = xp.max(logits, axis=-1, keepdims=True)
+            return namespace(part).matmul(match(xp.exp(logits - finite(top)), part), part), top
+
+        def of_rows(rows: slice) -> Array:
+            found = [recomputed(of_tile, rows, c, right[..., c], Z[..., c, :]) for c in tiles]
+            parts, tops = zip(*found, strict=True)
+            xp = namespace(tops[0])
+            top = finite(xp.max(xp.stack(tops), axis=0))
+            return sum(match(xp.exp(own - top), part) * part for part, own in zip(parts, tops, strict=True))
+
+        return namespace(Z).concat(list(self._each(of_rows)), axis=-2)
+
+    def _entries(self) -> Tiles:
+        """(rows, columns) -> exp(left_i) omega_ij exp(right_j)."""
+        X, left, right = self.points, self.left[..., :, None], self.right[..., None, :]
         if self.kernel.exponential:
-            return exponential(self.kernel.log_evaluate(X, Y) + left + right)
-        exp = namespace(X).exp
-        return exp(left) * self.kernel.evaluate(X, Y) * exp(right)
+            exponents = exponents_of(self.kernel, X)
+            return lambda i, j: exponential(exponents(i, j) + left[..., i, :] + right[..., j])
+        evaluate, exp = self.kernel.evaluate, namespace(X).exp
+        return lambda i, j: exp(left[..., i, :]) * evaluate(X[..., i, :], X[..., j, :]) * exp(right[..., j])
 
     def _tiles(self, size: int | None = None) -> list[slice]:
-        M, size = self.shape[-1], TILE if size is None else size
+        M, size = self.shape[-1], size or tile_size(self.points)
         return [slice(start, min(start + size, M)) for start in range(0, M, size)]
 
-    def _every(self, of_rows: Callable[[slice], Any]) -> list[Any]:
+    def _each(self, of_rows: Callable[[slice], Any]) -> Iterable[Any]:
         """`of_rows` of all tiles in order; on all cores for NumPy, which leaves the others idle."""
         tiles = self._tiles()
         if len(tiles) == 1 or not isinstance(self.points, np.ndarray):
-            return [of_rows(rows) for rows in tiles]
-        return list(in_order(of_rows, tiles))
+            return map(of_rows, tiles)
+        return in_order(of_rows, tiles)
 
-    def _raw(self, rows: slice, columns: slice) -> Array:
-        """omega, or log omega of an exponential kernel, unscaled and checked."""
-        X, Y = self.points[..., rows, :], self.points[..., columns, :]
-        return self.kernel.log(X, Y) if self.kernel.exponential else self.kernel(X, Y)
+    def _measured(self) -> Measured:
+        """omega, or log omega of an exponential kernel, unscaled and checked, to look at."""
+        X, log = self.points, self.kernel.exponential
+        evaluate = self.kernel.log if log else self.kernel
+        return Measured(lambda i, j: evaluate(X[..., i, :], X[..., j, :]), log, self._tiles(), self._each)
 
-    def _is_symmetric(self) -> bool:
-        log, tiles = self.kernel.exponential, self._tiles()
 
-        def top(rows: slice) -> Array:
-            xp = namespace(self.points)
-            return xp.max(xp.stack([row_tops(self._raw(rows, columns), log=log) for columns in tiles]), axis=0)
+def tile_size(points: Array) -> int:
+    """Rows and columns of a tile."""
+    if isinstance(points, np.ndarray):
+        return TILE
+    return TENSOR_TILE if getattr(device(points), "type", "cpu") == "cpu" else DEVICE_TILE
 
-        tops = namespace(self.points).concat(self._every(top), axis=-1)
 
-        def mirrored(rows: slice) -> bool:
-            return all(
-                is_mirrored(
-                    self._raw(rows, columns),
-                    transpose(self._raw(columns, rows)),
-                    tops[..., rows],
-                    tops[..., columns],
-                    log=log,
-                )
-                for columns in tiles
-                if columns.start <= rows.start
-            )
+def with_ones(Z: Array) -> Array:
+    """`Z` and a channel of ones, whose product is the row sums."""
+    xp = namespace(Z)
+    return xp.concat([Z, xp.ones((*Z.shape[:-1], 1), dtype=Z.dtype, device=device(Z))], axis=-1)
 
-        return all(self._every(mirrored))
 
-    def _is_nonnegative(self) -> bool:
-        if self.kernel.exponential:
-            return True
-        return all(self._every(lambda rows: all(is_nonnegative(self._raw(rows, c)) for c in self._tiles())))
+def finite(top: Array) -> Array:
+    """The largest of each row, 0 where all are -inf."""
+    xp = namespace(top)
+    return xp.where(xp.isfinite(top), top, xp.zeros_like(top))

@@ -7,5 +7,6 @@ import pytest
 def small_tiles():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nlmodel.operators.streamed.TILE", 4)
+        patch.setattr("nlmodel.operators.streamed.TENSOR_TILE", 4)
         patch.setattr("nlmodel.operators.streamed.DIAGONAL_TILE", 3)
         yield

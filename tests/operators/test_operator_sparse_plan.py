@@ -15,6 +15,11 @@ from nlmodel.operators import OperatorPlan
 MORE = 1.2
 
 
+@pytest.fixture(autouse=True)
+def tiles_of_usual_size(monkeypatch):
+    monkeypatch.setattr("nlmodel.operators.streamed.TILE", 512)
+
+
 def traced(make):
     """What `make` returns, the bytes that it left, and the most that there were."""
     tracemalloc.start()

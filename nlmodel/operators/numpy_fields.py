@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from array_api_compat import is_torch_array
 
-from nlmodel._arrays import Array, like, to_numpy
+from nlmodel._arrays import Array, device, like, to_numpy
 
 
 Action: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -23,6 +23,22 @@ def through_numpy(action: Action, transposed: Action, Z: Array) -> Array:
     if is_torch_array(Z):
         return _linear().apply(Z, action, transposed)
     return like(action(to_numpy(Z)), Z)
+
+
+def held_in_numpy(*arrays: Array) -> list[np.ndarray] | None:
+    """The arrays where they are NumPy's, or constants of torch in the memory of the host, which are not copied.
+
+    None of tensors elsewhere, of those that derivatives are taken of, and of other libraries.
+    """
+    if not all(isinstance(x, np.ndarray) or (is_torch_array(x) and _is_constant(x)) for x in arrays):
+        return None
+    return [to_numpy(x) for x in arrays]
+
+
+def _is_constant(x: Array) -> bool:
+    if x.requires_grad or str(device(x)) != "cpu":
+        return False
+    return importlib.import_module("torch.autograd.forward_ad").unpack_dual(x).tangent is None
 
 
 @cache
@@ -39,5 +55,9 @@ def _linear() -> Any:
         def backward(ctx: Any, gradient: Array) -> tuple[Array, None, None]:
             action, transposed = ctx.actions
             return Linear.apply(gradient, transposed, action), None, None
+
+        @staticmethod
+        def jvp(ctx: Any, tangent: Array, *_: None) -> Array:
+            return Linear.apply(tangent, *ctx.actions)
 
     return Linear
