@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 ROWS = 512  # of all columns at a time
@@ -45,12 +46,11 @@ def compiled() -> Callable[[Tensor, float, Tensor], Tensor]:
 def attention(X: Tensor, scale: float, v: Tensor) -> Tensor:
     """K v with rows that sum to one, as fused attention: softmax of (x_i.x_j - |x_j|^2 / 2) / scale^2.
 
-    A fourth feature carries |x_j|^2; v is spread over as many channels, since the fused form wants one width.
+    One more feature carries |x_j|^2; zeros make all of one width, which the fused form wants.
     """
     q = torch.cat([X, torch.ones_like(X[:, :1])], 1)
     k = torch.cat([X, X.square().sum(1, keepdim=True) / -2], 1)
-    wide = v.expand(-1, 4).contiguous()
-    found = torch.nn.functional.scaled_dot_product_attention(
-        q[None, None], k[None, None], wide[None, None], scale=scale**-2
-    )
-    return found[0, 0, :, :1]
+    width = max(q.shape[1], v.shape[1])
+    width += -width % (4 if width < 16 else 16)
+    q, k, wide = (functional.pad(x, (0, width - x.shape[1]))[None, None] for x in (q, k, v))
+    return functional.scaled_dot_product_attention(q, k, wide, scale=scale**-2)[0, 0, :, : v.shape[1]]
