@@ -15,7 +15,7 @@ from nlmodel.kernels import Gaussian, Kernel, TruncatedGaussian
 from nlmodel.normalization import log_weights_of
 from nlmodel.operators.affinity import Affinity
 from nlmodel.operators.approximation import check_above_error, check_reached, check_tolerance
-from nlmodel.operators.nufft_plan import Transform, finufft
+from nlmodel.operators.nufft_plan import Transform, finufft, grid_bytes
 from nlmodel.operators.nufft_series import GaussianSeries
 from nlmodel.operators.numpy_fields import through_numpy
 
@@ -161,21 +161,28 @@ class NufftAffinity(Affinity):
         *batch, M, channels = Z.shape
         fields = np.reshape(np.moveaxis(Z, -2, -1), (-1, M))
         result = np.empty_like(fields)
-        for n in range(0, len(fields), 2):
-            self._pair(fields[n : n + 2], result[n : n + 2], left, right)
+        step = 2 * self.transform.together
+        whole = len(fields) - len(fields) % step
+        for part in [slice(n, n + step) for n in range(0, whole, step)] + [
+            slice(n, n + 2) for n in range(whole, len(fields), 2)
+        ]:
+            self._in_pairs(fields[part], result[part], left, right)
         return np.moveaxis(result.reshape(*batch, channels, M), -1, -2)
 
-    def _pair(self, fields: np.ndarray, result: np.ndarray, left: np.ndarray | None, right: np.ndarray | None) -> None:
+    def _in_pairs(
+        self, fields: np.ndarray, result: np.ndarray, left: np.ndarray | None, right: np.ndarray | None
+    ) -> None:
         """Two fields as the real and the imaginary part of one, either of size 1 so that none drowns in the other."""
         one = len(fields) == 1
         sizes = np.ones((1, 1), fields.dtype) if one else np.max(np.abs(fields), axis=1, keepdims=True)
         scaled = fields if one else fields / np.where(sizes > 0, sizes, 1)
         scaled = scaled if right is None else scaled * right
-        charges = scaled[0].astype(self.transform.precision)
+        charges = scaled[0::2].astype(self.transform.precision, order="C")
         if not one:
-            charges.imag = scaled[1]
+            charges.imag = scaled[1::2]
         found: Any = self.transform.filtered(charges, self.multiplier)
-        for out, part, size in zip(result, (found.real, found.imag), sizes[:, 0], strict=False):
+        for first, part in enumerate((found.real,) if one else (found.real, found.imag)):
+            out, size = result[first::2], sizes[first::2]
             np.multiply(part, size if left is None else left, out=out)
             if left is not None and not one:
                 out *= size
@@ -235,8 +242,7 @@ def _box(X: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_memory(modes: tuple[int, ...], dtype: np.dtype) -> None:
-    count = math.prod(modes)
-    needed = count * (2 ** len(modes) + 2) * 2 * dtype.itemsize  # finufft's grid is up to twice as fine along each axis
+    needed = grid_bytes(modes, dtype)
     if needed > LARGEST:
         raise DomainError(
             f"the Fourier modes must fit into {LARGEST / 2**30:.3g} GiB",

@@ -210,7 +210,8 @@ def _(K: NufftAffinity, columns: int) -> tuple[int, int, str]:
     spread = 2 * points * int(width ** len(K.transform.modes))
     fine = 2 ** len(K.transform.modes) * modes
     operations = pairs * 4 * (spread + int(5 * fine * np.log2(max(fine, 2))))
-    return 3 * _field(K, columns) + 2 * _number(K.dtype) * (points + fine + modes), operations, f"{modes} modes"
+    grids = 2 * _number(K.dtype) * (points + fine + modes) * min(pairs, K.transform.together)
+    return 3 * _field(K, columns) + grids, operations, f"{modes} modes"
 
 
 def _tiles(X: Array, columns: int, number: int) -> tuple[int, int, str]:

@@ -21,7 +21,7 @@ from nlmodel.errors import (
     ShapeError,
 )
 from nlmodel.kernels import DotProduct, Exponential, Gaussian, TruncatedGaussian
-from nlmodel.operators import nufft
+from nlmodel.operators import nufft, nufft_plan
 from nlmodel.operators.nufft import NufftAffinity
 from nlmodel.operators.nufft_series import GaussianSeries
 from nlmodel.testing import assert_close, tolerance
@@ -281,3 +281,25 @@ def test_threads_take_turns(rng):
         together = list(pool.map(affinity.apply, fields))
     for Z, found in zip(fields, together, strict=True):
         assert_close(found, affinity.apply(Z), "reduction", n=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fields_that_are_transformed_at_once(dtype, monkeypatch, rng):
+    """Of an odd number of fields some go together, some in a pair, one alone: all as by themselves."""
+    monkeypatch.setattr(nufft_plan, "cores", lambda: 2)
+    X, Z = rng.uniform(0, 1, (300, 2)).astype(dtype), rng.standard_normal((300, 7)).astype(dtype)
+    affinity = NufftAffinity.build(X, Gaussian(0.3), 1e-4).rescaled(X[:, 0], X[:, 1])
+    together = []
+    filtered = nufft_plan.Transform.filtered
+    monkeypatch.setattr(
+        nufft_plan.Transform, "filtered", lambda self, c, m: together.append(len(c)) or filtered(self, c, m)
+    )
+    found = affinity.apply(Z)
+    assert together == [2, 1, 1]
+    alone = np.concatenate([affinity.apply(Z[:, c : c + 1]) for c in range(7)], axis=1)
+    scale = float(np.exp(2)) * np.abs(Z).sum(0).max()
+    assert_close(found, alone, "reduction", n=64, scale=scale)
+    with pytest.raises(AssertionError):  # control: a field in the place of its neighbour
+        assert_close(np.roll(found, 1, axis=1), alone, "reduction", n=64, scale=scale)
+    monkeypatch.setattr(nufft_plan, "TOGETHER_BYTES", 1)
+    assert affinity.transform.together == 1
