@@ -189,7 +189,7 @@ def dtype_eps(dtype: Any) -> float:
 def to_numpy(x: Array) -> np.ndarray:
     """A NumPy array with the values of `x`, detached from any graph and on the host."""
     if is_torch_array(x):
-        x = x.detach().cpu()
+        x = x.detach().cpu().resolve_neg()
     return np.asarray(x)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from array_api_compat import is_torch_array
 
-from nlmodel._arrays import Array, device, like, to_numpy
+from nlmodel._arrays import Array, like, to_numpy
 
 
 Action: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -36,7 +36,7 @@ def held_in_numpy(*arrays: Array) -> list[np.ndarray] | None:
 
 
 def _is_constant(x: Array) -> bool:
-    if x.requires_grad or str(device(x)) != "cpu":
+    if x.requires_grad or x.device.type != "cpu":
         return False
     return importlib.import_module("torch.autograd.forward_ad").unpack_dual(x).tangent is None
 

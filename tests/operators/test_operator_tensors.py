@@ -89,6 +89,8 @@ def test_what_is_held_in_numpy():
     assert np.shares_memory(held_in_numpy(X)[0], X.numpy())
     assert held_in_numpy(np.zeros(3), X.clone().requires_grad_()) is None
     assert held_in_numpy(torch.zeros(3, device="meta")) is None
+    negated = torch.tensor([1 + 2j]).conj().imag  # a view with a sign that is not yet in memory
+    assert held_in_numpy(negated)[0].tolist() == [-2.0]
 
 
 def test_tiles_of_each_library(monkeypatch):
@@ -97,6 +99,17 @@ def test_tiles_of_each_library(monkeypatch):
     for points, size in ((torch.from_numpy(X), 1024), (torch.zeros(5000, 2, device="meta"), 4096), (X, streamed.TILE)):
         first = streamed.StreamedAffinity.declared(points, Gaussian(1.0))._tiles()[0]
         assert first == slice(0, size)
+
+
+def test_a_class_derived_from_the_gaussian_may_be_another_function(rng):
+    class Twice(Gaussian):
+        def log_evaluate(self, X, Y):
+            return 2 * super().log_evaluate(X, Y)
+
+    X, _ = drawn(rng, 40, D=24)
+    found = exponents.exponents_of(Twice(1.0), X)(slice(None), slice(None))
+    assert torch.equal(found, Twice(1.0).log_evaluate(X, X))
+    assert float((found - Gaussian(1.0).log_evaluate(X, X)).abs().max()) > 0.1  # control
 
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor], ids=["NumPy", "torch"])
